@@ -1,0 +1,299 @@
+//! Benchmarks: one evaluation of a model on a dataset by a task, and the durable queue they stand in.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Split;
+use crate::hardware::{HardwareReading, HardwareSummary};
+use crate::id::{BenchmarkId, WorkerId};
+use crate::limits::Limits;
+use crate::model::{Model, TokenUsage};
+use crate::plugin::MetricDeclaration;
+use crate::sample::{FailureCounts, Measurement, SampleRecord};
+use crate::{Error, Json, Result};
+
+/// Where a benchmark stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    Queued,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+/// One evaluation: model × dataset × task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Benchmark {
+    pub id: BenchmarkId,
+    pub plan: Plan,
+    pub status: Status,
+    pub progress: Progress,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// Present once the benchmark has ended.
+    pub outcome: Option<Outcome>,
+    /// Whether somebody asked for the end of it.
+    pub cancel_requested: bool,
+}
+
+/// What is to be done, resolved and pinned when the benchmark is created: nothing of it changes later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub model: Model,
+    /// Further models by part, such as `judge`.
+    #[serde(default)]
+    pub parts: BTreeMap<String, Model>,
+    pub task: PluginPin,
+    pub config: Json,
+    pub metrics: Vec<MetricDeclaration>,
+    pub dataset: String,
+    pub split: Split,
+    /// Columns withheld from the solver.
+    pub gold: Vec<String>,
+    /// Rows of the split that are evaluated, from the first.
+    pub rows: u64,
+    pub few_shot: Option<FewShot>,
+    pub seed: u64,
+    pub concurrency: u32,
+    pub limits: Limits,
+    /// The share of samples, 0 to 1, that may fail before the benchmark does.
+    pub max_failed: f64,
+}
+
+/// A plugin version, pinned by content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginPin {
+    pub name: String,
+    pub version: String,
+    pub digest: String,
+}
+
+/// The solved rows that stand before every question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FewShot {
+    pub split: Split,
+    /// Examples in a prompt.
+    pub count: u32,
+    /// Row numbers, in the order of the prompt: `count` of them, or one more where the evaluated row may be
+    /// among them and is left out.
+    pub rows: Vec<u64>,
+}
+
+/// How far a benchmark is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    pub total: u64,
+    pub completed: u64,
+    pub failed: u64,
+    /// Tokens of all model calls so far.
+    pub tokens: TokenUsage,
+    /// Time spent executing, summed over restarts, in milliseconds.
+    pub active_ms: u64,
+}
+
+impl Progress {
+    pub fn finished(&self) -> u64 {
+        self.completed + self.failed
+    }
+}
+
+/// How a benchmark ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub metrics: Vec<Metric>,
+    pub failures: FailureCounts,
+    pub speed: Speed,
+    pub hardware: Option<HardwareSummary>,
+    /// Why the benchmark failed.
+    pub error: Option<ErrorNote>,
+}
+
+/// An error as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorNote {
+    pub code: String,
+    pub message: String,
+}
+
+/// An aggregate over the completed samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// None where it is undefined: no sample has a value.
+    pub value: Option<f64>,
+    /// Standard error; none where the estimator has none.
+    pub stderr: Option<f64>,
+    /// 95 % interval, low then high.
+    pub ci95: Option<[f64; 2]>,
+    /// Samples that have a value.
+    pub count: u64,
+    pub higher_is_better: bool,
+}
+
+/// How fast it went, over the time spent executing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// Seconds spent executing, summed over restarts; loading the model is not in it.
+    pub active_s: f64,
+    pub samples_per_s: f64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    /// Prompt tokens over `active_s`.
+    pub prompt_tokens_per_s: f64,
+    /// Generated tokens over `active_s`.
+    pub completion_tokens_per_s: f64,
+}
+
+/// A page of a list, newest first, and where the next one starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T, C> {
+    pub items: Vec<T>,
+    /// None: this was the last page.
+    pub next: Option<C>,
+}
+
+/// A place in a benchmark's samples: `(index, repeat)`.
+pub type SampleCursor = (u64, u32);
+
+/// Whether a worker may go on with what it claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    Held,
+    /// Held, and somebody asked for the benchmark's end.
+    CancelRequested,
+    /// Another worker has it, or it has ended.
+    Lost,
+}
+
+/// Storage and queue of benchmarks. One method is one transaction.
+#[async_trait]
+pub trait BenchmarkRepository: Send + Sync {
+    /// Adds a queued benchmark; with a worker, one that is running and leased to it until `until`.
+    async fn insert(&self, benchmark: &Benchmark, lease: Option<(WorkerId, Timestamp)>) -> Result<()>;
+
+    /// Leases the oldest benchmark that waits, or whose lease ran out before `now`, until `until`.
+    /// Its status becomes running; `started_at` is set the first time.
+    async fn claim(&self, worker: WorkerId, now: Timestamp, until: Timestamp) -> Result<Option<Benchmark>>;
+
+    /// Prolongs a lease.
+    async fn renew(&self, id: BenchmarkId, worker: WorkerId, until: Timestamp) -> Result<Lease>;
+
+    /// Puts a benchmark back into the queue, with what is done of it kept.
+    async fn release(&self, id: BenchmarkId, worker: WorkerId) -> Result<()>;
+
+    /// Stores finished samples and adds their counts and tokens, and `active_ms`, to the progress.
+    /// A sample that is stored already changes nothing, so that a shard that runs twice counts once.
+    ///
+    /// # Errors
+    /// `lease-lost` when the worker no longer holds the benchmark; nothing is stored then.
+    async fn record_samples(
+        &self,
+        id: BenchmarkId,
+        worker: WorkerId,
+        samples: &[SampleRecord],
+        active_ms: u64,
+    ) -> Result<Progress>;
+
+    /// Rows that are finished, as runs of row numbers in ascending order.
+    async fn finished_rows(&self, id: BenchmarkId) -> Result<Vec<RangeInclusive<u64>>>;
+
+    /// Stores readings taken while the benchmark ran.
+    async fn record_hardware(&self, id: BenchmarkId, readings: &[HardwareReading]) -> Result<()>;
+
+    /// Ends a benchmark that the worker holds.
+    async fn finish(
+        &self,
+        id: BenchmarkId,
+        worker: WorkerId,
+        status: Status,
+        outcome: &Outcome,
+        at: Timestamp,
+    ) -> Result<()>;
+
+    /// Ends a queued benchmark as cancelled, or asks the worker of a running one to stop.
+    ///
+    /// # Errors
+    /// `benchmark-not-found`; `benchmark-ended` when there is nothing left to cancel.
+    async fn request_cancel(&self, id: BenchmarkId, at: Timestamp) -> Result<Benchmark>;
+
+    async fn find(&self, id: BenchmarkId) -> Result<Option<Benchmark>>;
+
+    /// Newest first, those before `after`, at most `limit`.
+    async fn list(
+        &self,
+        status: Option<Status>,
+        after: Option<BenchmarkId>,
+        limit: u32,
+    ) -> Result<Page<Benchmark, BenchmarkId>>;
+
+    /// Samples in dataset order, those behind `after`, at most `limit`.
+    async fn samples(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+        limit: u32,
+    ) -> Result<Page<SampleRecord, SampleCursor>>;
+
+    /// Every measurement of the completed samples, in dataset order, without loading them all at once.
+    fn measurements(&self, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>>;
+
+    /// How many samples failed of each kind.
+    async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts>;
+
+    /// Readings in the order they were taken, those behind `after`, at most `limit`.
+    async fn hardware(
+        &self,
+        id: BenchmarkId,
+        after: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Page<HardwareReading, Timestamp>>;
+}
+
+impl Status {
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// The name that stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| {
+                Error::invalid(
+                    "invalid-status",
+                    format!("`{text}` is not a status: queued, running, completed, failed or cancelled"),
+                )
+            })
+    }
+}
+
+impl From<&Error> for ErrorNote {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code.to_string(), message: error.message.clone() }
+    }
+}

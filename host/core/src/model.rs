@@ -1,0 +1,314 @@
+//! Models: what they are, what they can be asked, and the ports that run them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::Result;
+
+/// Where a registered thing comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Ships with the program.
+    Bundled,
+    /// Found in the data folder or in a configured root.
+    Local,
+    /// Uploaded over the API.
+    Uploaded,
+    /// A path given on the command line.
+    Path,
+}
+
+/// A language model in a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The registered name, or the path as it was typed for a model that is not registered.
+    pub name: String,
+    pub origin: Origin,
+    pub path: PathBuf,
+    pub facts: ModelFacts,
+}
+
+/// What can be told of a model without loading its weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// SHA-256 over the names and contents of the files that decide its answers, in hexadecimal.
+    pub digest: String,
+    /// Sum of those files' sizes.
+    pub bytes: u64,
+    /// `architectures[0]` of `config.json`, such as `LlamaForCausalLM`.
+    pub architecture: String,
+    /// The longest sequence the model was made for, in tokens.
+    pub max_length: u32,
+    pub vocabulary_size: u32,
+    pub has_chat_template: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+    Tool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    pub messages: Vec<Message>,
+    /// The last message is an assistant turn that the model continues.
+    #[serde(default)]
+    pub continue_final: bool,
+}
+
+/// Text as it stands, or turns that the model's chat template renders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prompt {
+    Text(String),
+    Chat(Chat),
+}
+
+/// Settings of a generation; an absent one is the model's own default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sampling {
+    pub max_tokens: Option<u32>,
+    /// 0 is greedy.
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<u32>,
+    pub seed: Option<u64>,
+    /// The text ends before the first occurrence of any of these.
+    pub stop: Vec<String>,
+    /// Further settings by name; an unknown one is an error.
+    pub extra: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerationRequest {
+    pub prompt: Prompt,
+    pub sampling: Sampling,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinishReason {
+    Stop,
+    Length,
+    Cancelled,
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    pub text: String,
+    pub finish_reason: FinishReason,
+    pub prompt_tokens: u32,
+    pub completion_tokens: u32,
+}
+
+/// Asks for the log-likelihood of `continuation` after `context`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoringRequest {
+    pub context: Prompt,
+    pub continuation: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LogLikelihood {
+    /// Natural logarithm, summed over the continuation's tokens. In JSON a value that is no number there is one
+    /// of the texts `-Infinity`, `Infinity`, `NaN`.
+    #[serde(with = "exact_float")]
+    pub sum: f64,
+    /// Whether greedy decoding would have produced the continuation.
+    pub is_greedy: bool,
+    /// Tokens of the continuation.
+    pub tokens: u32,
+}
+
+/// One call of a model: a list of requests of one kind, answered as one batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "request", rename_all = "kebab-case")]
+pub enum ModelRequest {
+    Generate(Vec<GenerationRequest>),
+    LogLikelihood(Vec<ScoringRequest>),
+    LogLikelihoodRolling(Vec<String>),
+    Embed(Vec<String>),
+    Rank(RankRequest),
+    CountTokens(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankRequest {
+    pub query: String,
+    pub documents: Vec<String>,
+}
+
+impl ModelRequest {
+    /// The contract's name of the function that was called, such as `log-likelihood`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Generate(_) => "generate",
+            Self::LogLikelihood(_) => "log-likelihood",
+            Self::LogLikelihoodRolling(_) => "log-likelihood-rolling",
+            Self::Embed(_) => "embed",
+            Self::Rank(_) => "rank",
+            Self::CountTokens(_) => "count-tokens",
+        }
+    }
+
+    /// How many answers the call has.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Generate(requests) => requests.len(),
+            Self::LogLikelihood(requests) => requests.len(),
+            Self::LogLikelihoodRolling(texts) | Self::Embed(texts) | Self::CountTokens(texts) => texts.len(),
+            Self::Rank(request) => request.documents.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The answers to a [`ModelRequest`], in its order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "response", rename_all = "kebab-case")]
+pub enum ModelResponse {
+    Generate(Vec<Generation>),
+    LogLikelihood(Vec<LogLikelihood>),
+    LogLikelihoodRolling(Vec<LogLikelihood>),
+    Embed(Vec<Vec<f32>>),
+    Rank(Vec<f32>),
+    CountTokens(Vec<u32>),
+}
+
+/// Tokens that a call cost, summed over its requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUsage {
+    /// Tokens the model read: prompts, and continuations that were scored.
+    pub prompt: u64,
+    /// Tokens the model generated.
+    pub completion: u64,
+}
+
+/// How long the phases of a call took, in milliseconds, measured where they happen.
+///
+/// `prefill` and `decode` are the time of the batches that the call's requests were part of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    pub queue_ms: f64,
+    pub tokenize_ms: f64,
+    pub prefill_ms: f64,
+    pub decode_ms: f64,
+}
+
+/// Everything a model says to one call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelAnswer {
+    pub response: ModelResponse,
+    pub usage: TokenUsage,
+    pub timings: Timings,
+}
+
+/// Finds out about models and loads them.
+#[async_trait]
+pub trait ModelRunner: Send + Sync {
+    /// Reads what a folder holds without loading its weights.
+    ///
+    /// # Errors
+    /// Names the missing or broken file.
+    async fn inspect(&self, path: &Path) -> Result<ModelFacts>;
+
+    /// Loads a model; the work happens on threads of its own.
+    ///
+    /// # Errors
+    /// `unavailable` when the native library is missing, `unsupported` for a graph that cannot be served (the
+    /// message names the input), `invalid` for a broken file.
+    async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>>;
+}
+
+/// A model that answers. Calls of many samples wait together and are batched.
+#[async_trait]
+pub trait LoadedModel: Send + Sync {
+    /// Answers every request of one call, or fails the call.
+    ///
+    /// Work whose token is cancelled is dropped as soon as the model can.
+    async fn answer(&self, request: ModelRequest, cancel: CancellationToken) -> Result<ModelAnswer>;
+}
+
+/// The models that are registered by name.
+#[async_trait]
+pub trait ModelRepository: Send + Sync {
+    /// Inserts or replaces the model of that name.
+    async fn save(&self, model: &Model) -> Result<()>;
+    async fn find(&self, name: &str) -> Result<Option<Model>>;
+    /// All models, ordered by name.
+    async fn list(&self) -> Result<Vec<Model>>;
+    async fn remove(&self, name: &str) -> Result<()>;
+}
+
+/// JSON for floats of every value: numbers where JSON has them, names where it has not.
+mod exact_float {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Exact {
+        Number(f64),
+        Text(String),
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        match *value {
+            value if value.is_finite() => serializer.serialize_f64(value),
+            value if value.is_nan() => serializer.serialize_str("NaN"),
+            value if value > 0.0 => serializer.serialize_str("Infinity"),
+            _ => serializer.serialize_str("-Infinity"),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match Exact::deserialize(deserializer)? {
+            Exact::Number(value) => Ok(value),
+            Exact::Text(text) => match text.as_str() {
+                "NaN" => Ok(f64::NAN),
+                "Infinity" => Ok(f64::INFINITY),
+                "-Infinity" => Ok(f64::NEG_INFINITY),
+                other => Err(D::Error::custom(format!("`{other}` is not a number"))),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogLikelihood;
+
+    #[test]
+    fn a_log_likelihood_of_any_value_survives_json() {
+        for sum in [-1.234_567_890_123_456_7e-300, f64::NEG_INFINITY, f64::INFINITY, -0.1] {
+            let said = LogLikelihood { sum, is_greedy: false, tokens: 1 };
+            let json = serde_json::to_string(&said).unwrap();
+            assert_eq!(serde_json::from_str::<LogLikelihood>(&json).unwrap(), said, "{json}");
+        }
+        let json = r#"{"sum":"NaN","is_greedy":true,"tokens":2}"#;
+        assert!(serde_json::from_str::<LogLikelihood>(json).unwrap().sum.is_nan());
+    }
+}

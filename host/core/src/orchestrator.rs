@@ -1,0 +1,158 @@
+//! Accepts benchmarks, executes them, and keeps what comes out.
+
+mod conclude;
+mod execute;
+mod lease;
+mod model_pool;
+mod order;
+mod recorder;
+mod sample;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use crate::benchmark::{Benchmark, BenchmarkRepository, Progress, Status};
+use crate::clock::Clock;
+use crate::dataset::DatasetReader;
+use crate::hardware::HardwareMonitor;
+use crate::id::{BenchmarkId, WorkerId};
+use crate::model::ModelRunner;
+use crate::plugin::Sandbox;
+use crate::{Error, Result};
+
+use model_pool::ModelPool;
+pub use order::NewBenchmark;
+
+/// Everything outside the domain that executing a benchmark needs.
+#[derive(Clone)]
+pub struct Ports {
+    pub benchmarks: Arc<dyn BenchmarkRepository>,
+    pub datasets: Arc<dyn DatasetReader>,
+    pub runner: Arc<dyn ModelRunner>,
+    pub sandbox: Arc<dyn Sandbox>,
+    pub hardware: Arc<dyn HardwareMonitor>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How the queue is worked off.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// A claim that is not renewed for this long is claimed again.
+    pub lease: Duration,
+    /// Benchmarks executed at once by one worker.
+    pub parallel_benchmarks: usize,
+    /// How often the queue is looked at for work that another process put there.
+    pub poll: Duration,
+    /// How long samples in flight may take to finish once the host is told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(10),
+            parallel_benchmarks: 2,
+            poll: Duration::from_secs(1),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Something changed in a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Event {
+    pub id: BenchmarkId,
+    pub status: Status,
+    pub progress: Progress,
+}
+
+/// The application service for benchmarks. One a process.
+pub struct Orchestrator {
+    ports: Ports,
+    settings: Settings,
+    worker: WorkerId,
+    models: ModelPool,
+    submitted: Notify,
+    events: broadcast::Sender<Event>,
+}
+
+impl Orchestrator {
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let (events, _) = broadcast::channel(1024);
+        Self {
+            models: ModelPool::new(ports.runner.clone()),
+            ports,
+            settings,
+            worker: WorkerId::new(),
+            submitted: Notify::new(),
+            events,
+        }
+    }
+
+    /// Checks an order, pins what it names, and queues it.
+    ///
+    /// # Errors
+    /// `invalid` with the field that is wrong and the values that are possible.
+    pub async fn submit(&self, order: NewBenchmark) -> Result<Benchmark> {
+        let benchmark = self.plan(order).await?;
+        self.ports.benchmarks.insert(&benchmark, None).await?;
+        self.submitted.notify_one();
+        self.announce(&benchmark, benchmark.progress);
+        Ok(benchmark)
+    }
+
+    /// Checks an order and executes it here and now, without standing in the queue. Cancelling `stop` ends it
+    /// as cancelled, with the samples finished so far kept.
+    pub async fn run(
+        &self,
+        order: NewBenchmark,
+        stop: &CancellationToken,
+        created: impl FnOnce(&Benchmark),
+    ) -> Result<Benchmark> {
+        let mut benchmark = self.plan(order).await?;
+        let now = self.ports.clock.now();
+        benchmark.status = Status::Running;
+        benchmark.started_at = Some(now);
+        self.ports.benchmarks.insert(&benchmark, Some((self.worker, self.lease_end(now)))).await?;
+        created(&benchmark);
+        self.announce(&benchmark, benchmark.progress);
+        self.execute(&benchmark, stop, execute::WhenStopped::Cancel).await?;
+        self.find(benchmark.id).await
+    }
+
+    /// # Errors
+    /// `benchmark-not-found`.
+    pub async fn find(&self, id: BenchmarkId) -> Result<Benchmark> {
+        self.ports.benchmarks.find(id).await?.ok_or_else(|| {
+            Error::not_found("benchmark-not-found", format!("there is no benchmark with the id {id}"))
+        })
+    }
+
+    /// Ends a benchmark that waits; asks one that runs to stop.
+    ///
+    /// # Errors
+    /// `benchmark-not-found`, `benchmark-ended`.
+    pub async fn cancel(&self, id: BenchmarkId) -> Result<Benchmark> {
+        let benchmark = self.ports.benchmarks.request_cancel(id, self.ports.clock.now()).await?;
+        self.announce(&benchmark, benchmark.progress);
+        Ok(benchmark)
+    }
+
+    /// Changes of all benchmarks of this process from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    fn announce(&self, benchmark: &Benchmark, progress: Progress) {
+        // Nobody listening is not a failure.
+        let _ = self.events.send(Event { id: benchmark.id, status: benchmark.status, progress });
+    }
+
+    fn lease_end(&self, now: jiff::Timestamp) -> jiff::Timestamp {
+        now + self.settings.lease
+    }
+}

@@ -1,0 +1,133 @@
+//! The end of a benchmark: from stored samples to metrics, speed and hardware figures.
+
+use futures::TryStreamExt;
+
+use super::{Orchestrator, execute};
+use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
+use crate::hardware::HardwareSummary;
+use crate::id::BenchmarkId;
+use crate::sample::FailureCounts;
+use crate::statistics::{Aggregator, Moments};
+use crate::{Error, Result};
+
+/// Hardware readings read back at once.
+const READINGS_PAGE: u32 = 1000;
+
+impl Orchestrator {
+    /// Ends a benchmark as completed, or as failed because of `error` or of its samples.
+    pub(super) async fn conclude(&self, id: BenchmarkId, error: Option<Error>) -> Result<()> {
+        let benchmark = self.find(id).await?;
+        if let Some(error) = &error {
+            tracing::warn!(benchmark = %id, ?error, "a benchmark failed");
+        }
+        let failures = self.ports.benchmarks.failures(id).await?;
+        let error = error.as_ref().map(ErrorNote::from).or_else(|| too_many_failures(&benchmark, &failures));
+        let status = if error.is_some() { Status::Failed } else { Status::Completed };
+        self.close(&benchmark, status, failures, error).await
+    }
+
+    /// Ends a benchmark as cancelled, with the figures of what was done of it.
+    pub(super) async fn conclude_cancelled(&self, id: BenchmarkId) -> Result<()> {
+        let benchmark = self.find(id).await?;
+        let failures = self.ports.benchmarks.failures(id).await?;
+        self.close(&benchmark, Status::Cancelled, failures, None).await
+    }
+
+    async fn close(
+        &self,
+        benchmark: &Benchmark,
+        status: Status,
+        failures: FailureCounts,
+        error: Option<ErrorNote>,
+    ) -> Result<()> {
+        let outcome = Outcome {
+            metrics: self.aggregate(benchmark).await?,
+            failures,
+            speed: speed(benchmark.progress),
+            hardware: self.summarise_hardware(benchmark.id).await?,
+            error,
+        };
+        let now = self.ports.clock.now();
+        self.ports.benchmarks.finish(benchmark.id, self.worker, status, &outcome, now).await?;
+        let ended = self.find(benchmark.id).await?;
+        self.announce(&ended, ended.progress);
+        Ok(())
+    }
+
+    async fn aggregate(&self, benchmark: &Benchmark) -> Result<Vec<Metric>> {
+        let mut aggregator = Aggregator::new(benchmark.plan.metrics.clone());
+        let mut measurements = self.ports.benchmarks.measurements(benchmark.id);
+        while let Some(measurement) = measurements.try_next().await? {
+            aggregator.add(&measurement);
+        }
+        // Bootstrap replicates take seconds of computing, which a worker thread of the runtime must not.
+        tokio::task::spawn_blocking(move || aggregator.finish())
+            .await
+            .map_err(|error| Error::internal("aggregation-failed", "cannot aggregate the metrics").because(error))
+    }
+
+    /// None when no reading was taken while the benchmark ran.
+    async fn summarise_hardware(&self, id: BenchmarkId) -> Result<Option<HardwareSummary>> {
+        let mut cpu = Moments::default();
+        let mut gpu_power = Moments::default();
+        let (mut process_memory, mut used_memory, mut gpu_memory) = (0, 0, None);
+        let mut after = None;
+        loop {
+            let page = self.ports.benchmarks.hardware(id, after, READINGS_PAGE).await?;
+            for reading in &page.items {
+                cpu.add(f64::from(reading.cpu_percent));
+                process_memory = process_memory.max(reading.process_memory_bytes);
+                used_memory = used_memory.max(reading.used_memory_bytes);
+                let used = reading.gpus.iter().filter_map(|gpu| gpu.used_memory_bytes).reduce(|a, b| a + b);
+                gpu_memory = gpu_memory.max(used);
+                if let Some(watts) = reading.gpus.iter().filter_map(|gpu| gpu.power_watts).reduce(|a, b| a + b) {
+                    gpu_power.add(watts);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(cpu.mean().map(|mean_cpu_percent| HardwareSummary {
+            info: self.ports.hardware.info(),
+            readings: cpu.count(),
+            mean_cpu_percent,
+            peak_process_memory_bytes: process_memory,
+            peak_used_memory_bytes: used_memory,
+            peak_gpu_memory_bytes: gpu_memory,
+            mean_gpu_power_watts: gpu_power.mean(),
+        }))
+    }
+}
+
+fn too_many_failures(benchmark: &Benchmark, failures: &FailureCounts) -> Option<ErrorNote> {
+    if !execute::exceeds(benchmark.progress, benchmark.plan.max_failed) {
+        return None;
+    }
+    let kinds: Vec<_> = failures.iter().map(|(kind, count)| format!("{} {count}", kind.as_str())).collect();
+    Some(ErrorNote {
+        code: "too-many-failures".to_owned(),
+        message: format!(
+            "{} of {} samples failed ({}), more than the share of {} that was allowed",
+            benchmark.progress.failed,
+            benchmark.progress.total,
+            kinds.join(", "),
+            benchmark.plan.max_failed
+        ),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and milliseconds are far below 2^53")]
+fn speed(progress: Progress) -> Speed {
+    let active_s = progress.active_ms as f64 / 1000.0;
+    let per_second = |count: u64| if active_s > 0.0 { count as f64 / active_s } else { 0.0 };
+    Speed {
+        active_s,
+        samples_per_s: per_second(progress.finished()),
+        prompt_tokens: progress.tokens.prompt,
+        completion_tokens: progress.tokens.completion,
+        prompt_tokens_per_s: per_second(progress.tokens.prompt),
+        completion_tokens_per_s: per_second(progress.tokens.completion),
+    }
+}

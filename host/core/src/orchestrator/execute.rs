@@ -1,0 +1,285 @@
+//! Executes one claimed benchmark: rows in, records out, several samples in flight.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::LeaseKeeper;
+use super::order::SUBJECT;
+use super::recorder::Parts;
+use super::sample::SampleRunner;
+use super::{Event, Orchestrator};
+use crate::benchmark::{Benchmark, Lease, Progress, Status};
+use crate::dataset::RowResult;
+use crate::hardware::HardwareReading;
+use crate::sample::SampleRecord;
+use crate::{Error, Result, Row};
+
+/// Finished samples are written at least this often, so that little is lost with the process.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// Finished samples written at once, at most.
+const FLUSH_SAMPLES: usize = 64;
+/// A benchmark that is bound to fail is stopped early only after so many failures, so that a person sees more
+/// than the first of them.
+const EVIDENCE: u64 = 32;
+
+/// What becomes of a benchmark when the host is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenStopped {
+    /// Back into the queue, for this host's next start or another's.
+    Release,
+    /// Ended, as the person in front of it asked.
+    Cancel,
+}
+
+/// Why no more samples are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    AllRows,
+    TooManyFailures,
+    CancelRequested,
+    Stopped,
+    LeaseLost,
+}
+
+impl Orchestrator {
+    /// Executes a benchmark that this worker holds, to whatever end. The error is of the store alone: everything
+    /// else that goes wrong is the benchmark's outcome.
+    pub(super) async fn execute(
+        &self,
+        benchmark: &Benchmark,
+        stop: &CancellationToken,
+        when_stopped: WhenStopped,
+    ) -> Result<()> {
+        let id = benchmark.id;
+        let lease = LeaseKeeper::start(
+            self.ports.benchmarks.clone(),
+            self.ports.clock.clone(),
+            id,
+            self.worker,
+            self.settings.lease,
+        );
+        let end = Execution::new(self, benchmark, stop, lease).run().await;
+        match end {
+            Ok(End::AllRows | End::TooManyFailures) => self.conclude(id, None).await,
+            Ok(End::CancelRequested) => self.conclude_cancelled(id).await,
+            Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(id).await,
+            Ok(End::Stopped) => self.ports.benchmarks.release(id, self.worker).await,
+            Ok(End::LeaseLost) => {
+                tracing::warn!(benchmark = %id, "another worker took this benchmark over");
+                Ok(())
+            }
+            Err(error) if error.code == "lease-lost" => {
+                tracing::warn!(benchmark = %id, "another worker took this benchmark over");
+                Ok(())
+            }
+            Err(error) => self.conclude(id, Some(error)).await,
+        }
+    }
+
+    /// Loads all that the samples share.
+    async fn prepare(&self, benchmark: &Benchmark) -> Result<SampleRunner> {
+        let plan = &benchmark.plan;
+        let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
+        let mut parts = Parts::new();
+        parts.insert(SUBJECT.to_owned(), self.models.load(&plan.model).await?);
+        for (part, model) in &plan.parts {
+            parts.insert(part.clone(), self.models.load(model).await?);
+        }
+        let examples = self.read_examples(benchmark).await?;
+        Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
+    }
+
+    async fn read_examples(&self, benchmark: &Benchmark) -> Result<Vec<Row>> {
+        let Some(few_shot) = &benchmark.plan.few_shot else { return Ok(Vec::new()) };
+        let mut examples = vec![None; few_shot.rows.len()];
+        let mut rows = self.ports.datasets.rows(&few_shot.split, 0);
+        while examples.iter().any(Option::is_none) {
+            let row = rows.next().await.ok_or_else(|| {
+                Error::invalid("dataset-changed", "the split of the few-shot examples has fewer rows than before")
+            })??;
+            let row = row.map_err(|unreadable| unreadable.error)?;
+            for (place, _) in few_shot.rows.iter().enumerate().filter(|(_, wanted)| **wanted == row.index) {
+                examples[place] = Some(row.row.clone());
+            }
+        }
+        Ok(examples.into_iter().flatten().collect())
+    }
+}
+
+/// The state of one execution.
+struct Execution<'a> {
+    orchestrator: &'a Orchestrator,
+    benchmark: &'a Benchmark,
+    stop: &'a CancellationToken,
+    lease: LeaseKeeper,
+    /// Ends samples in flight.
+    cancel: CancellationToken,
+    readings: watch::Receiver<HardwareReading>,
+    unsaved_samples: Vec<SampleRecord>,
+    unsaved_readings: Vec<HardwareReading>,
+    saved_at: Instant,
+    progress: Progress,
+}
+
+impl<'a> Execution<'a> {
+    fn new(
+        orchestrator: &'a Orchestrator,
+        benchmark: &'a Benchmark,
+        stop: &'a CancellationToken,
+        lease: LeaseKeeper,
+    ) -> Self {
+        Self {
+            orchestrator,
+            benchmark,
+            stop,
+            lease,
+            cancel: CancellationToken::new(),
+            readings: orchestrator.ports.hardware.readings(),
+            unsaved_samples: Vec::new(),
+            unsaved_readings: Vec::new(),
+            saved_at: Instant::now(),
+            progress: benchmark.progress,
+        }
+    }
+
+    async fn run(mut self) -> Result<End> {
+        let runner = tokio::select! {
+            runner = self.orchestrator.prepare(self.benchmark) => runner?,
+            lease = self.lease.ended() => return Ok(end_of(lease)),
+            () = self.stop.cancelled() => return Ok(End::Stopped),
+        };
+        let finished = self.orchestrator.ports.benchmarks.finished_rows(self.benchmark.id).await?;
+        let rows = self.unfinished_rows(finished);
+        self.saved_at = Instant::now();
+        let end = self.drive(&runner, rows).await?;
+        if end != End::LeaseLost {
+            self.save().await?;
+        }
+        if end == End::AllRows && self.progress.finished() < self.progress.total {
+            return Err(Error::invalid(
+                "dataset-changed",
+                format!(
+                    "split `{}` ended after {} rows, but had {} when the benchmark was created",
+                    self.benchmark.plan.split.name,
+                    self.progress.finished(),
+                    self.progress.total
+                ),
+            ));
+        }
+        Ok(end)
+    }
+
+    /// Keeps the planned number of samples in flight until the rows end or a reason to stop comes up.
+    async fn drive(&mut self, runner: &SampleRunner, mut rows: BoxStream<'static, RowResult>) -> Result<End> {
+        let concurrency = self.benchmark.plan.concurrency as usize;
+        let mut in_flight = FuturesUnordered::new();
+        let mut tick = tokio::time::interval(FLUSH_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut end = None;
+        loop {
+            if end.is_some() && in_flight.is_empty() {
+                return Ok(end.unwrap_or(End::AllRows));
+            }
+            tokio::select! {
+                biased;
+                lease = self.lease.ended(), if !matches!(end, Some(End::LeaseLost | End::CancelRequested)) => {
+                    end = Some(end_of(lease));
+                    self.cancel.cancel();
+                }
+                () = self.stop.cancelled(), if !matches!(end, Some(End::LeaseLost | End::CancelRequested | End::Stopped)) => {
+                    end = Some(End::Stopped);
+                    let (cancel, grace) = (self.cancel.clone(), self.orchestrator.settings.grace);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(grace).await;
+                        cancel.cancel();
+                    });
+                }
+                Some(record) = in_flight.next() => {
+                    self.unsaved_samples.extend(record);
+                    if self.unsaved_samples.len() >= FLUSH_SAMPLES {
+                        self.save().await?;
+                    }
+                }
+                _ = tick.tick() => self.save().await?,
+                row = rows.next(), if end.is_none() && in_flight.len() < concurrency => match row {
+                    Some(row) => in_flight.push(runner.run(row?, self.cancel.clone())),
+                    None => end = Some(End::AllRows),
+                },
+            }
+            if end.is_none() && self.has_failed() {
+                end = Some(End::TooManyFailures);
+            }
+        }
+    }
+
+    /// Whether more samples have failed than may, by a margin that leaves something to look at.
+    fn has_failed(&self) -> bool {
+        self.progress.failed >= EVIDENCE && exceeds(self.progress, self.benchmark.plan.max_failed)
+    }
+
+    /// The rows of the plan that no earlier execution finished.
+    fn unfinished_rows(&self, finished: Vec<RangeInclusive<u64>>) -> BoxStream<'static, RowResult> {
+        let plan = &self.benchmark.plan;
+        let total = plan.rows;
+        let start = finished.first().filter(|run| *run.start() == 0).map_or(0, |run| run.end() + 1);
+        let index = |row: &RowResult| match row {
+            Ok(Ok(row)) => Some(row.index),
+            Ok(Err(unreadable)) => Some(unreadable.index),
+            Err(_) => None,
+        };
+        self.orchestrator
+            .ports
+            .datasets
+            .rows(&plan.split, start)
+            .take_while(move |row| std::future::ready(index(row).is_none_or(|index| index < total)))
+            .filter(move |row| {
+                let done = index(row).is_some_and(|index| finished.iter().any(|run| run.contains(&index)));
+                std::future::ready(!done)
+            })
+            .boxed()
+    }
+
+    /// Writes what is finished, and tells how far the benchmark is.
+    async fn save(&mut self) -> Result<()> {
+        if self.readings.has_changed().unwrap_or(false) {
+            self.unsaved_readings.push(self.readings.borrow_and_update().clone());
+        }
+        let store = &self.orchestrator.ports.benchmarks;
+        if !self.unsaved_readings.is_empty() {
+            store.record_hardware(self.benchmark.id, &self.unsaved_readings).await?;
+            self.unsaved_readings.clear();
+        }
+        if self.unsaved_samples.is_empty() {
+            return Ok(());
+        }
+        let active = self.saved_at.elapsed();
+        self.saved_at += active;
+        let active_ms = u64::try_from(active.as_millis()).unwrap_or(u64::MAX);
+        self.progress = store
+            .record_samples(self.benchmark.id, self.orchestrator.worker, &self.unsaved_samples, active_ms)
+            .await?;
+        self.unsaved_samples.clear();
+        let event = Event { id: self.benchmark.id, status: Status::Running, progress: self.progress };
+        let _ = self.orchestrator.events.send(event);
+        Ok(())
+    }
+}
+
+/// Whether more than the allowed share of all samples failed.
+#[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
+pub(super) fn exceeds(progress: Progress, max_failed: f64) -> bool {
+    progress.failed as f64 > max_failed * progress.total as f64
+}
+
+fn end_of(lease: Lease) -> End {
+    match lease {
+        Lease::CancelRequested => End::CancelRequested,
+        Lease::Held | Lease::Lost => End::LeaseLost,
+    }
+}

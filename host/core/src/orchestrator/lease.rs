@@ -1,0 +1,62 @@
+//! Keeps a claim alive while a benchmark executes, and learns from it when to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::benchmark::{BenchmarkRepository, Lease};
+use crate::clock::Clock;
+use crate::id::{BenchmarkId, WorkerId};
+
+/// A claim that renews itself until it is dropped.
+pub(super) struct LeaseKeeper {
+    state: watch::Receiver<Lease>,
+    task: JoinHandle<()>,
+}
+
+impl LeaseKeeper {
+    pub(super) fn start(
+        benchmarks: Arc<dyn BenchmarkRepository>,
+        clock: Arc<dyn Clock>,
+        id: BenchmarkId,
+        worker: WorkerId,
+        length: Duration,
+    ) -> Self {
+        let (sender, state) = watch::channel(Lease::Held);
+        let task = tokio::spawn(async move {
+            // A cancel request travels on the renewal, so that is made often enough for a person who waits.
+            let pause = (length / 3).min(Duration::from_millis(500));
+            loop {
+                tokio::time::sleep(pause).await;
+                match benchmarks.renew(id, worker, clock.now() + length).await {
+                    Ok(lease) => {
+                        sender.send_if_modified(|state| std::mem::replace(state, lease) != lease);
+                        if lease == Lease::Lost {
+                            return;
+                        }
+                    }
+                    // The store may be busy for a moment; a lease that really ran out is told as lost later.
+                    Err(error) => tracing::warn!(benchmark = %id, ?error, "cannot renew a lease"),
+                }
+            }
+        });
+        Self { state, task }
+    }
+
+    /// Waits until the benchmark must not go on, and says why.
+    pub(super) async fn ended(&mut self) -> Lease {
+        match self.state.wait_for(|lease| *lease != Lease::Held).await {
+            Ok(lease) => *lease,
+            // The task ends only after it has told that the lease is lost, or by a panic: both lose it.
+            Err(_) => Lease::Lost,
+        }
+    }
+}
+
+impl Drop for LeaseKeeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,85 @@
+//! Lends models to a guest call and records everything it asks them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{LoadedModel, ModelRequest, ModelResponse, Timings, TokenUsage};
+use crate::plugin::ModelAccess;
+use crate::sample::{CallOutcome, ModelCall};
+use crate::{Error, Result};
+
+/// The models of one benchmark, by part.
+pub(super) type Parts = HashMap<String, Arc<dyn LoadedModel>>;
+
+/// The view of one guest call on the benchmark's models.
+pub(super) struct Recorder {
+    parts: Arc<Parts>,
+    /// A part that this call may not open: judging never talks to the model under test.
+    withheld: Option<&'static str>,
+    /// Seeds generations whose guest left the seed to the host, so that a benchmark repeats.
+    seed: u64,
+    calls: Mutex<Vec<ModelCall>>,
+}
+
+impl Recorder {
+    pub(super) fn new(parts: Arc<Parts>, withheld: Option<&'static str>, seed: u64) -> Self {
+        Self { parts, withheld, seed, calls: Mutex::default() }
+    }
+
+    /// The calls so far, in the order they were answered; the record is empty afterwards.
+    pub(super) fn take_calls(&self) -> Vec<ModelCall> {
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn part(&self, part: &str) -> Result<&Arc<dyn LoadedModel>> {
+        let model = self.parts.get(part).filter(|_| self.withheld != Some(part));
+        model.ok_or_else(|| {
+            let mut lent: Vec<_> = self.parts.keys().filter(|part| self.withheld != Some(part)).cloned().collect();
+            lent.sort();
+            let lent = if lent.is_empty() { "none".to_owned() } else { lent.join(", ") };
+            let shown: String = part.chars().take(64).collect();
+            Error::denied("part-denied", format!("no model is lent here as `{shown}`; lent are: {lent}"))
+        })
+    }
+
+    fn fill_seeds(&self, request: &mut ModelRequest) {
+        let ModelRequest::Generate(requests) = request else { return };
+        let occurrence = self.calls.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+        for (position, request) in requests.iter_mut().enumerate() {
+            let derived = super::sample::derive_seed(self.seed, &[occurrence, position as u64]);
+            request.sampling.seed.get_or_insert(derived);
+        }
+    }
+}
+
+#[async_trait]
+impl ModelAccess for Recorder {
+    fn open(&self, part: &str) -> Result<()> {
+        self.part(part).map(|_| ())
+    }
+
+    async fn call(
+        &self,
+        part: &str,
+        mut request: ModelRequest,
+        cancel: CancellationToken,
+    ) -> Result<ModelResponse> {
+        let model = self.part(part)?;
+        self.fill_seeds(&mut request);
+        let answer = model.answer(request.clone(), cancel).await;
+        let (outcome, tokens, timings) = match &answer {
+            Ok(answer) => (CallOutcome::Response(answer.response.clone()), answer.usage, answer.timings),
+            Err(error) => (
+                CallOutcome::Error { code: error.code.to_string(), message: error.message.clone() },
+                TokenUsage::default(),
+                Timings::default(),
+            ),
+        };
+        let call = ModelCall { part: part.to_owned(), request, outcome, tokens, timings };
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        answer.map(|answer| answer.response)
+    }
+}

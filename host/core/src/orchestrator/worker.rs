@@ -1,0 +1,54 @@
+//! Works off the queue.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Orchestrator;
+use super::execute::WhenStopped;
+use crate::Result;
+use crate::benchmark::Benchmark;
+
+impl Orchestrator {
+    /// Claims and executes benchmarks until `stop` is cancelled and what was in hand is finished or released.
+    pub async fn work(self: Arc<Self>, stop: CancellationToken) {
+        let mut executing = JoinSet::new();
+        while !stop.is_cancelled() {
+            if executing.len() < self.settings.parallel_benchmarks {
+                match self.claim().await {
+                    Ok(Some(benchmark)) => {
+                        executing.spawn(self.clone().execute_claimed(benchmark, stop.clone()));
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(?error, "cannot look into the queue"),
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.submitted.notified() => {}
+                Some(_) = executing.join_next() => {}
+                () = tokio::time::sleep(self.settings.poll) => {}
+            }
+        }
+        while executing.join_next().await.is_some() {}
+    }
+
+    async fn claim(&self) -> Result<Option<Benchmark>> {
+        let now = self.ports.clock.now();
+        let claimed = self.ports.benchmarks.claim(self.worker, now, self.lease_end(now)).await?;
+        if let Some(benchmark) = &claimed {
+            tracing::info!(benchmark = %benchmark.id, done = benchmark.progress.finished(), "claimed");
+            self.announce(benchmark, benchmark.progress);
+        }
+        Ok(claimed)
+    }
+
+    async fn execute_claimed(self: Arc<Self>, benchmark: Benchmark, stop: CancellationToken) {
+        if let Err(error) = self.execute(&benchmark, &stop, WhenStopped::Release).await {
+            // What is stored stays; the lease runs out and the benchmark is claimed again.
+            tracing::error!(benchmark = %benchmark.id, ?error, "cannot store what a benchmark did");
+        }
+    }
+}

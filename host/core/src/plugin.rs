@@ -1,0 +1,209 @@
+//! Plugins: uploaded components, what they declare, and the ports that admit and execute them.
+
+pub(crate) mod gold;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::Limits;
+use crate::model::{ModelRequest, ModelResponse, Origin};
+use crate::name::Name;
+use crate::sample::{Context, Failure, GuestUsage, Measurement, Sample, Solution};
+use crate::{Error, Json, Result, Row};
+
+pub use gold::gold_columns;
+
+/// An admitted component: one version of a plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plugin {
+    pub name: Name,
+    pub version: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    pub bytes: u64,
+    pub origin: Origin,
+    pub descriptor: Descriptor,
+    pub exports: Exports,
+    /// What the component asks its host for, such as `llm-bench:plugin/models@0.1.0`.
+    pub imports: Vec<String>,
+    pub created_at: Timestamp,
+    /// The version that a bare name means.
+    pub is_default: bool,
+}
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Descriptor {
+    pub name: String,
+    pub version: String,
+    pub description: String,
+    /// JSON Schema of a config; a property that names a gold column bears `"x-gold": true`.
+    pub config_schema: Json,
+    pub example_config: Json,
+    /// Roles of the models that the plugin opens: `subject`, `judge`, `embedder`.
+    pub parts: Vec<String>,
+}
+
+/// Which interfaces a component exports besides `plugin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exports {
+    pub solver: bool,
+    pub scorer: bool,
+    pub aggregator: bool,
+}
+
+/// How the measurements of a metric become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregation {
+    Mean,
+    Sum,
+    Median,
+    WeightedMean,
+    Perplexity,
+    WeightedPerplexity,
+    BitsPerByte,
+}
+
+/// A metric that a plugin announces for a config.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricDeclaration {
+    pub name: String,
+    /// How the answer was read before it was judged (`strict-match`); none: as it is.
+    pub filter: Option<String>,
+    pub description: String,
+    pub aggregation: Aggregation,
+    pub higher_is_better: bool,
+}
+
+/// `name`, or `name@version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginReference {
+    pub name: Name,
+    pub version: Option<String>,
+}
+
+/// What the sandbox found in a component that it accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admission {
+    pub digest: String,
+    pub bytes: u64,
+    pub descriptor: Descriptor,
+    pub exports: Exports,
+    pub imports: Vec<String>,
+}
+
+/// Executes untrusted components, each call in an instance of its own.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Inspects a component, compiles it in a child process, asks it to describe itself under limits, and keeps
+    /// it by digest. Admitting the same bytes again is cheap.
+    ///
+    /// # Errors
+    /// `invalid` or `unsupported` with what was found and what is supported.
+    async fn admit(&self, component: &Path) -> Result<Admission>;
+
+    /// Readies an admitted component to be called.
+    ///
+    /// # Errors
+    /// `not-found` when no component of that digest was admitted.
+    async fn load(&self, digest: &str) -> Result<Arc<dyn LoadedPlugin>>;
+}
+
+/// A compiled component. Every call gets a fresh instance, which is thrown away after it.
+#[async_trait]
+pub trait LoadedPlugin: Send + Sync {
+    /// Checks a config and says which metrics it yields.
+    ///
+    /// # Errors
+    /// `invalid-config` with the plugin's own sentence; a guest that misbehaves is `plugin-failed`.
+    async fn metrics(&self, config: &Json, limits: &Limits) -> Result<Vec<MetricDeclaration>>;
+
+    async fn solve(&self, call: GuestCall, sample: Sample) -> GuestOutcome<Solution>;
+
+    async fn score(
+        &self,
+        call: GuestCall,
+        sample: Sample,
+        solution: Solution,
+        target: Row,
+    ) -> GuestOutcome<Vec<Measurement>>;
+}
+
+/// What every guest call needs besides its own arguments.
+#[derive(Clone)]
+pub struct GuestCall {
+    pub context: Arc<Context>,
+    pub limits: Limits,
+    /// Seeds the guest's randomness.
+    pub seed: u64,
+    pub models: Arc<dyn ModelAccess>,
+    pub cancel: CancellationToken,
+}
+
+/// The end of a guest call.
+#[derive(Debug, Clone)]
+pub struct GuestOutcome<T> {
+    pub result: Result<T, Failure>,
+    pub usage: GuestUsage,
+}
+
+/// The models that a guest may open in one call. Implemented by the orchestrator, which records every call.
+#[async_trait]
+pub trait ModelAccess: Send + Sync {
+    /// # Errors
+    /// `denied` when the part is not lent to this call.
+    fn open(&self, part: &str) -> Result<()>;
+
+    /// # Errors
+    /// What the guest is told; it may go on.
+    async fn call(&self, part: &str, request: ModelRequest, cancel: CancellationToken) -> Result<ModelResponse>;
+}
+
+/// The plugins that are admitted.
+#[async_trait]
+pub trait PluginRepository: Send + Sync {
+    /// Inserts a version; the first of its name becomes the default. The same name, version and digest again
+    /// changes nothing. A bundled plugin replaces the bundled one of its version, which an older program left,
+    /// and becomes the default.
+    ///
+    /// # Errors
+    /// `plugin-version-exists` when the version is there with another digest.
+    async fn insert(&self, plugin: &Plugin) -> Result<()>;
+
+    /// The version asked for, else the default one.
+    async fn find(&self, reference: &PluginReference) -> Result<Option<Plugin>>;
+
+    async fn find_by_digest(&self, digest: &str) -> Result<Option<Plugin>>;
+
+    /// All versions, ordered by name, then newest first.
+    async fn list(&self) -> Result<Vec<Plugin>>;
+}
+
+impl FromStr for PluginReference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, Some(version.to_owned())),
+            None => (text, None),
+        };
+        Ok(Self { name: Name::new(name)?, version })
+    }
+}
+
+impl fmt::Display for PluginReference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(formatter, "{}@{version}", self.name),
+            None => self.name.fmt(formatter),
+        }
+    }
+}
