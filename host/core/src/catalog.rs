@@ -50,7 +50,8 @@ impl Catalog {
             return Ok(plugin);
         }
         let known = self.plugins.list().await?;
-        let known: Vec<_> = known.iter().map(|plugin| format!("{}@{}", plugin.name, plugin.version)).collect();
+        let known: Vec<_> =
+            known.iter().map(|plugin| format!("{}@{}", plugin.name, plugin.version)).collect();
         Err(not_found("plugin", &reference.to_string(), known.iter().map(String::as_str)))
     }
 

@@ -164,7 +164,12 @@ pub trait ModelAccess: Send + Sync {
 
     /// # Errors
     /// What the guest is told; it may go on.
-    async fn call(&self, part: &str, request: ModelRequest, cancel: CancellationToken) -> Result<ModelResponse>;
+    async fn call(
+        &self,
+        part: &str,
+        request: ModelRequest,
+        cancel: CancellationToken,
+    ) -> Result<ModelResponse>;
 }
 
 /// The plugins that are admitted.

@@ -61,9 +61,9 @@ impl Orchestrator {
             aggregator.add(&measurement);
         }
         // Bootstrap replicates take seconds of computing, which a worker thread of the runtime must not.
-        tokio::task::spawn_blocking(move || aggregator.finish())
-            .await
-            .map_err(|error| Error::internal("aggregation-failed", "cannot aggregate the metrics").because(error))
+        tokio::task::spawn_blocking(move || aggregator.finish()).await.map_err(|error| {
+            Error::internal("aggregation-failed", "cannot aggregate the metrics").because(error)
+        })
     }
 
     /// None when no reading was taken while the benchmark ran.
@@ -80,7 +80,9 @@ impl Orchestrator {
                 used_memory = used_memory.max(reading.used_memory_bytes);
                 let used = reading.gpus.iter().filter_map(|gpu| gpu.used_memory_bytes).reduce(|a, b| a + b);
                 gpu_memory = gpu_memory.max(used);
-                if let Some(watts) = reading.gpus.iter().filter_map(|gpu| gpu.power_watts).reduce(|a, b| a + b) {
+                if let Some(watts) =
+                    reading.gpus.iter().filter_map(|gpu| gpu.power_watts).reduce(|a, b| a + b)
+                {
                     gpu_power.add(watts);
                 }
             }
@@ -118,7 +120,6 @@ fn too_many_failures(benchmark: &Benchmark, failures: &FailureCounts) -> Option<
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and milliseconds are far below 2^53")]
 fn speed(progress: Progress) -> Speed {
     let active_s = progress.active_ms as f64 / 1000.0;
     let per_second = |count: u64| if active_s > 0.0 { count as f64 / active_s } else { 0.0 };

@@ -101,7 +101,10 @@ impl Orchestrator {
         let mut rows = self.ports.datasets.rows(&few_shot.split, 0);
         while examples.iter().any(Option::is_none) {
             let row = rows.next().await.ok_or_else(|| {
-                Error::invalid("dataset-changed", "the split of the few-shot examples has fewer rows than before")
+                Error::invalid(
+                    "dataset-changed",
+                    "the split of the few-shot examples has fewer rows than before",
+                )
             })??;
             let row = row.map_err(|unreadable| unreadable.error)?;
             for (place, _) in few_shot.rows.iter().enumerate().filter(|(_, wanted)| **wanted == row.index) {
@@ -272,7 +275,6 @@ impl<'a> Execution<'a> {
 }
 
 /// Whether more than the allowed share of all samples failed.
-#[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
 pub(super) fn exceeds(progress: Progress, max_failed: f64) -> bool {
     progress.failed as f64 > max_failed * progress.total as f64
 }

@@ -29,16 +29,15 @@ impl ModelPool {
     pub(super) async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>> {
         let mut state = self.state.lock().await;
         let digest = &model.facts.digest;
-        let loaded = match state.loaded.get(digest).and_then(Weak::upgrade) {
-            Some(loaded) => loaded,
-            None => {
-                // The model kept from before makes room first, unless a benchmark still uses it.
-                state.latest = None;
-                state.loaded.retain(|_, model| model.strong_count() > 0);
-                let loaded = self.runner.load(model).await?;
-                state.loaded.insert(digest.clone(), Arc::downgrade(&loaded));
-                loaded
-            }
+        let loaded = if let Some(loaded) = state.loaded.get(digest).and_then(Weak::upgrade) {
+            loaded
+        } else {
+            // The model kept from before makes room first, unless a benchmark still uses it.
+            state.latest = None;
+            state.loaded.retain(|_, model| model.strong_count() > 0);
+            let loaded = self.runner.load(model).await?;
+            state.loaded.insert(digest.clone(), Arc::downgrade(&loaded));
+            loaded
         };
         state.latest = Some(loaded.clone());
         Ok(loaded)

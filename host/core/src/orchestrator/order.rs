@@ -127,7 +127,10 @@ fn check_task(order: &NewBenchmark) -> Result<()> {
         if !order.parts.contains_key(part) {
             return Err(Error::invalid(
                 "part-missing",
-                format!("task `{}` needs a model for its part `{part}`: bind one with {part}=MODEL", task.name),
+                format!(
+                    "task `{}` needs a model for its part `{part}`: bind one with {part}=MODEL",
+                    task.name
+                ),
             ));
         }
     }
@@ -148,9 +151,8 @@ fn check_task(order: &NewBenchmark) -> Result<()> {
 
 /// A gold column that the data lacks is most often a misspelt config, found here and not in every sample.
 fn check_gold(order: &NewBenchmark, split: &Split, gold: &BTreeSet<String>) -> Result<()> {
-    let missing = gold
-        .iter()
-        .find(|column| !split.columns.contains(*column) && !order.dataset.gold.contains(*column));
+    let missing =
+        gold.iter().find(|column| !split.columns.contains(*column) && !order.dataset.gold.contains(*column));
     match missing {
         None => Ok(()),
         Some(column) => Err(Error::invalid(
@@ -175,7 +177,10 @@ fn draw_examples(order: &NewBenchmark, evaluated: &Split) -> Result<Option<FewSh
     let split = order.dataset.splits.iter().find(|split| split.name == "train").ok_or_else(|| {
         Error::invalid(
             "no-train-split",
-            format!("few-shot examples come from the split `train`, which dataset `{}` lacks", order.dataset.name),
+            format!(
+                "few-shot examples come from the split `train`, which dataset `{}` lacks",
+                order.dataset.name
+            ),
         )
     })?;
     let needed = if split.digest == evaluated.digest { count + 1 } else { count };

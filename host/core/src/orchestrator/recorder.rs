@@ -37,7 +37,8 @@ impl Recorder {
     fn part(&self, part: &str) -> Result<&Arc<dyn LoadedModel>> {
         let model = self.parts.get(part).filter(|_| self.withheld != Some(part));
         model.ok_or_else(|| {
-            let mut lent: Vec<_> = self.parts.keys().filter(|part| self.withheld != Some(part)).cloned().collect();
+            let mut lent: Vec<_> =
+                self.parts.keys().filter(|part| self.withheld != Some(part)).cloned().collect();
             lent.sort();
             let lent = if lent.is_empty() { "none".to_owned() } else { lent.join(", ") };
             let shown: String = part.chars().take(64).collect();

@@ -15,7 +15,8 @@ use crate::dataset::{NumberedRow, UnreadableRow};
 use crate::model::TokenUsage;
 use crate::plugin::{GuestCall, LoadedPlugin, gold::split_row};
 use crate::sample::{
-    Context, Example, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, Sample, SampleRecord, Solution,
+    Context, Example, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, Sample, SampleRecord,
+    Solution,
 };
 
 /// What all samples of a benchmark share.
@@ -112,7 +113,13 @@ impl SampleRunner {
         models: Arc<Recorder>,
         cancel: &CancellationToken,
     ) -> GuestCall {
-        GuestCall { context: context.clone(), limits: self.plan.limits, seed, models, cancel: cancel.child_token() }
+        GuestCall {
+            context: context.clone(),
+            limits: self.plan.limits,
+            seed,
+            models,
+            cancel: cancel.child_token(),
+        }
     }
 
     /// The shared context, unless the row is one of its own examples.

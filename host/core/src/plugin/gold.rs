@@ -57,7 +57,9 @@ mod tests {
             "prompt": {"default": "question"},
         }});
         let columns = |config| {
-            gold_columns(&["label".into()], &descriptor(schema.clone()), &config).into_iter().collect::<Vec<_>>()
+            gold_columns(&["label".into()], &descriptor(schema.clone()), &config)
+                .into_iter()
+                .collect::<Vec<_>>()
         };
         assert_eq!(columns(json!({})), ["answer", "label"]);
         assert_eq!(columns(json!({"answer": "gold", "aliases": ["a", "b"]})), ["a", "b", "gold", "label"]);

@@ -70,7 +70,9 @@ impl Aggregator {
                     filter: key.1,
                     value,
                     stderr,
-                    ci95: value.zip(stderr).map(|(value, stderr)| [value - Z_95 * stderr, value + Z_95 * stderr]),
+                    ci95: value
+                        .zip(stderr)
+                        .map(|(value, stderr)| [value - Z_95 * stderr, value + Z_95 * stderr]),
                     count: gathered.moments.count(),
                     higher_is_better: declaration.higher_is_better,
                 }
@@ -100,18 +102,19 @@ impl Gathered {
             ),
             Aggregation::Median => {
                 let mut values = self.values.clone();
-                ((!values.is_empty()).then(|| median(&mut values)), bootstrap_standard_error(&self.values, median))
+                (
+                    (!values.is_empty()).then(|| median(&mut values)),
+                    bootstrap_standard_error(&self.values, median),
+                )
             }
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
     fn root_count(&self) -> f64 {
         (self.moments.count() as f64).sqrt()
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
 fn perplexity(values: &[f64]) -> f64 {
     (-values.iter().sum::<f64>() / values.len() as f64).exp()
 }
@@ -174,7 +177,10 @@ mod tests {
 
     #[test]
     fn the_median_of_an_even_count_is_the_upper_one() {
-        assert_eq!(only(Aggregation::Median, &[(4.0, 1.0), (1.0, 1.0), (3.0, 1.0), (2.0, 1.0)]).value, Some(3.0));
+        assert_eq!(
+            only(Aggregation::Median, &[(4.0, 1.0), (1.0, 1.0), (3.0, 1.0), (2.0, 1.0)]).value,
+            Some(3.0)
+        );
     }
 
     #[test]

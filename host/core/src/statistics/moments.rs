@@ -9,7 +9,6 @@ pub struct Moments {
 }
 
 impl Moments {
-    #[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
     pub fn add(&mut self, value: f64) {
         self.count += 1;
         let deviation = value - self.mean;
@@ -27,13 +26,11 @@ impl Moments {
     }
 
     /// Sample standard deviation, with n − 1 in the denominator; none below two values.
-    #[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
     pub fn standard_deviation(&self) -> Option<f64> {
         (self.count > 1).then(|| (self.squared_deviations / (self.count - 1) as f64).sqrt())
     }
 
     /// Standard error of the mean: sample standard deviation / √n; none below two values.
-    #[expect(clippy::cast_precision_loss, reason = "a count of samples is far below 2^53")]
     pub fn standard_error(&self) -> Option<f64> {
         self.standard_deviation().map(|deviation| deviation / (self.count as f64).sqrt())
     }
@@ -47,7 +44,9 @@ mod tests {
 
     fn of(values: &[f64]) -> Moments {
         let mut moments = Moments::default();
-        values.iter().for_each(|value| moments.add(*value));
+        for value in values {
+            moments.add(*value);
+        }
         moments
     }
 
