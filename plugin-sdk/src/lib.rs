@@ -1,0 +1,197 @@
+//! Write tasks and scorers for LLM Bench Local.
+//!
+//! A **task** asks a language model and judges what came back; a **scorer** only judges. Both are WebAssembly
+//! components that the host does not trust: they reach the models that a benchmark lends them, and nothing else: no
+//! file, no network, no clock. Asking and judging are apart: `solve` never sees the gold answer, `score` runs later
+//! in an instance of its own.
+//!
+//! # A first task
+//!
+//! `Cargo.toml`:
+//! ```toml
+//! [package]
+//! name = "arithmetic"
+//! version = "0.1.0"
+//! edition = "2024"
+//! description = "Sums, answered in words or digits"
+//!
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! llm-bench-plugin-sdk = { path = "plugin-sdk" }
+//! ```
+//!
+//! `src/lib.rs`:
+//! ```
+//! use llm_bench_plugin_sdk::prelude::*;
+//!
+//! fn ask(model: &Model, row: &Row) -> Result<String> {
+//!     let prompt = format!("Question: {}\nAnswer:", row.text("question")?);
+//!     model.complete(prompt, Sampling::greedy(16).until(["\n"]))
+//! }
+//!
+//! fn judge(answer: &str, gold: &Row) -> Result<bool> {
+//!     Ok(answer.trim() == gold.text("answer")?)
+//! }
+//!
+//! simple_task! { Arithmetic, gold: ["answer"], metric: "exact_match", solve: ask, score: judge }
+//! ```
+//!
+//! `cargo build --target wasm32-wasip2 --release` makes the component.
+//!
+//! # With settings, few-shot examples and more metrics
+//!
+//! Implement [`Plugin`], [`Solver`] and [`Scorer`]:
+//! ```
+//! use llm_bench_plugin_sdk::prelude::*;
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! struct Arithmetic;
+//!
+//! /// What a benchmark may set.
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! #[serde(default, deny_unknown_fields)]
+//! struct Config {
+//!     /// The prompt.
+//!     prompt: Template,
+//!     /// The gold column.
+//!     #[schemars(extend("x-gold" = true))]
+//!     answer: String,
+//! }
+//!
+//! impl Default for Config {
+//!     fn default() -> Self {
+//!         Self { prompt: Template::parse("{{ question }} =").expect("it parses"), answer: "answer".into() }
+//!     }
+//! }
+//!
+//! impl Plugin for Arithmetic {
+//!     type Config = Config;
+//!     type Input = Row;
+//!     type Target = Row;
+//!
+//!     fn describe() -> Description {
+//!         Description { parts: &["subject"], ..description!() }
+//!     }
+//!
+//!     fn metrics(_: &Config) -> Result<Vec<Metric>> {
+//!         Ok(vec![Metric::mean("exact_match", "share of answers that equal the gold answer")])
+//!     }
+//! }
+//!
+//! impl Solver for Arithmetic {
+//!     fn solve(context: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
+//!         let Config { prompt, answer } = &context.config;
+//!         let mut few_shot = FewShot { question: prompt.render(&sample.input)?, ..FewShot::default() };
+//!         for example in &context.examples {
+//!             few_shot.solved.push((prompt.render(&example.input)?, example.target.text(answer)?.into()));
+//!         }
+//!         let model = Model::open("subject")?;
+//!         Ok(Solution::answer(model.complete(few_shot.as_text(" "), Sampling::greedy(16).until(["\n"]))?))
+//!     }
+//! }
+//!
+//! impl Scorer for Arithmetic {
+//!     fn score(
+//!         context: &Context<Self>,
+//!         _: &Sample<Self>,
+//!         solution: &Solution,
+//!         target: &Row,
+//!     ) -> Result<Vec<Measurement>> {
+//!         let right = solution.text()?.trim() == target.text(&context.config.answer)?;
+//!         Ok(vec![Measurement::of("exact_match", right)])
+//!     }
+//! }
+//!
+//! export_task!(Arithmetic);
+//! ```
+//! These derives need `serde` (feature `derive`) and `schemars` among the dependencies.
+//!
+//! # A scorer alone
+//!
+//! It attaches to any benchmark. [`Plugin`] and [`Scorer`], then [`export_scorer!`]:
+//! ```
+//! use llm_bench_plugin_sdk::prelude::*;
+//!
+//! struct Brevity;
+//!
+//! impl Plugin for Brevity {
+//!     type Config = NoConfig;
+//!     type Input = Row;
+//!     type Target = Row;
+//!
+//!     fn describe() -> Description {
+//!         description!()
+//!     }
+//!
+//!     fn metrics(_: &NoConfig) -> Result<Vec<Metric>> {
+//!         Ok(vec![Metric { higher_is_better: false, ..Metric::mean("words", "words of the answer") }])
+//!     }
+//! }
+//!
+//! impl Scorer for Brevity {
+//!     fn score(_: &Context<Self>, _: &Sample<Self>, solution: &Solution, _: &Row) -> Result<Vec<Measurement>> {
+//!         Ok(vec![match &solution.answer {
+//!             Some(answer) => Measurement::of("words", answer.split_whitespace().count() as f64),
+//!             None => Measurement::undefined("words", "the solver gave no answer"),
+//!         }])
+//!     }
+//! }
+//!
+//! export_scorer!(Brevity);
+//! ```
+
+// The generated code and the macros name this crate as authors do.
+extern crate self as llm_bench_plugin_sdk;
+
+#[doc(hidden)]
+#[allow(missing_docs, clippy::pedantic, reason = "generated")]
+pub mod bindings;
+mod conversion;
+mod error;
+#[doc(hidden)]
+pub mod export;
+mod few_shot;
+pub mod log;
+mod metric;
+mod model;
+mod plugin;
+mod row;
+mod schema;
+mod simple;
+mod solution;
+#[cfg(feature = "template")]
+mod template;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+pub mod text;
+
+pub use error::{Error, ErrorCode, Result};
+pub use few_shot::FewShot;
+pub use metric::{Aggregation, Measurement, Metric, Score};
+pub use model::{
+    Chat, FinishReason, Generation, GenerationRequest, LogLikelihood, Message, Model, Prompt, Role, Sampling,
+    ScoringRequest,
+};
+pub use plugin::{Context, Description, Example, NoConfig, Plugin, Sample, Scorer, Solver};
+pub use row::Row;
+pub use solution::{Passage, Solution};
+#[cfg(feature = "template")]
+pub use template::Template;
+
+/// What most plugins use: `use llm_bench_plugin_sdk::prelude::*;`
+pub mod prelude {
+    #[cfg(feature = "template")]
+    pub use crate::Template;
+    pub use crate::{
+        Context, Description, Error, FewShot, Measurement, Message, Metric, Model, NoConfig, Plugin, Result,
+        Row, Sample, Sampling, Scorer, ScoringRequest, Solution, Solver, description, export_scorer,
+        export_task, log, simple_task, text,
+    };
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,146 @@
+use llm_bench_plugin_sdk::prelude::*;
+use llm_bench_plugin_sdk::text::{ExactMatch, Pattern};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Filter;
+
+/// What a benchmark may set. Templates see the row without its gold column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are switches, each with a name")]
+pub struct Config {
+    /// Stands before everything: a template. In a chat it is the system message.
+    pub description: Template,
+    /// The question: a template.
+    pub prompt: Template,
+    /// The gold column: the right answer, or a list of right answers. Few-shot examples show the first.
+    #[schemars(extend("x-gold" = true))]
+    pub answer: String,
+    /// Where the gold column holds an object: the entry that holds the answers (`text` in the `answers` of `SQuAD`).
+    pub answer_entry: Option<String>,
+    /// What stands between question and answer of an example. Nothing does in a chat.
+    pub delimiter: String,
+    /// Texts that end the answer; the model's own end always does.
+    pub until: Vec<String>,
+    /// Most tokens of an answer.
+    pub max_tokens: u32,
+    /// 0 takes the most likely token, always.
+    pub temperature: f32,
+    /// Seed of the draws where the temperature is not 0; absent: the benchmark's.
+    pub seed: Option<u64>,
+    /// Whether the question is asked as a chat, few-shot examples as its turns.
+    pub chat: bool,
+    /// How the answer is read before it is judged; none: as it is, once.
+    pub filters: Vec<Filter>,
+    /// Whether white space around the answer is ignored.
+    pub strip: bool,
+    /// `exact_match` compares in lower case.
+    pub ignore_case: bool,
+    /// `exact_match` leaves out ASCII punctuation.
+    pub ignore_punctuation: bool,
+    /// `exact_match` leaves out the digits 0 to 9.
+    pub ignore_numbers: bool,
+    /// `exact_match` leaves out what these regular expressions match, before all else.
+    pub regexes_to_ignore: Vec<Pattern>,
+    /// What to measure.
+    pub metrics: Vec<Judgement>,
+}
+
+/// How an answer is compared with the gold ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// It equals one of them, but for what the config ignores.
+    ExactMatch,
+    /// It equals one of them in `SQuAD`'s normal form.
+    Em,
+    /// `SQuAD`'s F1 over words: the best over them.
+    F1,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let template = |source| Template::parse(source).expect("the defaults parse");
+        Self {
+            description: template(""),
+            prompt: template("{% if context %}{{ context }}\n{% endif %}Question: {{ question }}\nAnswer:"),
+            answer: "answer".into(),
+            answer_entry: None,
+            delimiter: " ".into(),
+            until: vec!["\n".into()],
+            max_tokens: 64,
+            temperature: 0.0,
+            seed: None,
+            chat: false,
+            filters: Vec::new(),
+            strip: true,
+            ignore_case: false,
+            ignore_punctuation: false,
+            ignore_numbers: false,
+            regexes_to_ignore: Vec::new(),
+            metrics: vec![Judgement::ExactMatch],
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what has the right shape and makes no sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        let names: Vec<&str> = self.metrics.iter().map(|judgement| judgement.name()).collect();
+        let filters: Vec<&str> = self.filters.iter().map(|filter| filter.name.as_str()).collect();
+        let problem = if names.is_empty() {
+            "`metrics`: empty; name at least one, such as \"exact_match\"".into()
+        } else if let Some(name) = repeated(&names) {
+            format!("`metrics`: \"{name}\" stands twice")
+        } else if let Some(name) = repeated(&filters) {
+            format!("`filters`: two are named \"{name}\"")
+        } else if self.max_tokens == 0 {
+            "`max_tokens`: must be at least 1".into()
+        } else if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            "`temperature`: must not be negative".into()
+        } else if self.until.iter().any(String::is_empty) {
+            "`until`: an empty text would end every answer at once".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid_config(format!("config: {problem}")))
+    }
+
+    /// The ways in which an answer is read: at least one; none is the answer as it is.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = Option<&Filter>> {
+        let as_it_is = self.filters.is_empty().then_some(None);
+        as_it_is.into_iter().chain(self.filters.iter().map(Some))
+    }
+
+    pub(crate) fn exact_match(&self) -> ExactMatch {
+        ExactMatch {
+            ignore_case: self.ignore_case,
+            ignore_punctuation: self.ignore_punctuation,
+            ignore_numbers: self.ignore_numbers,
+            regexes_to_ignore: self.regexes_to_ignore.clone(),
+        }
+    }
+}
+
+impl Judgement {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ExactMatch => "exact_match",
+            Self::Em => "em",
+            Self::F1 => "f1",
+        }
+    }
+
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::ExactMatch => "share of answers that equal a right one, but for what the config ignores",
+            Self::Em => "share of answers that equal a right one in SQuAD's normal form",
+            Self::F1 => "SQuAD's F1 over the words of answer and right answer, the best over the right ones",
+        }
+    }
+}
+
+fn repeated<'n>(names: &[&'n str]) -> Option<&'n str> {
+    names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| *name)
+}

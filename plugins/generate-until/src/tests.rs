@@ -1,0 +1,108 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use llm_bench_plugin_sdk::Generation;
+use llm_bench_plugin_sdk::testing::{self, Case, ScriptedModel};
+
+use super::*;
+
+/// Always says the same, and remembers what it was asked.
+#[derive(Clone)]
+struct Says(&'static str, Rc<RefCell<Vec<GenerationRequest>>>);
+
+impl Says {
+    fn text(text: &'static str) -> Self {
+        Self(text, Rc::default())
+    }
+}
+
+impl ScriptedModel for Says {
+    fn generate(&self, request: &GenerationRequest) -> Result<Generation> {
+        self.1.borrow_mut().push(request.clone());
+        Ok(testing::generation(self.0))
+    }
+}
+
+fn capital(config: Value) -> Case {
+    Case {
+        config,
+        examples: vec![(json!({"question": "Italy?"}), json!({"answer": ["Rome", "Roma"]}))],
+        input: json!({"question": "France?"}),
+        target: json!({"answer": ["Paris", "City of Light"]}),
+        ..Case::default()
+    }
+}
+
+fn measure(says: &'static str, config: Value) -> Vec<Measurement> {
+    let _subject = testing::bind("subject", Says::text(says));
+    let case = capital(config);
+    let solution = case.solve::<GenerateUntil>().unwrap();
+    case.score::<GenerateUntil>(&solution).unwrap()
+}
+
+#[test]
+fn the_prompt_shows_the_first_right_answer_of_each_example() {
+    let model = Says::text(" Paris");
+    let _subject = testing::bind("subject", model.clone());
+    capital(json!({"seed": 7})).solve::<GenerateUntil>().unwrap();
+    let asked = &model.1.borrow()[0];
+    assert_eq!(asked.prompt, "Question: Italy?\nAnswer: Rome\n\nQuestion: France?\nAnswer:".into());
+    let expected = Sampling { seed: Some(7), ..Sampling::greedy(64).until(["\n"]) };
+    assert_eq!(asked.sampling, expected);
+}
+
+#[test]
+fn white_space_around_the_answer_is_ignored_unless_it_should_count() {
+    assert_eq!(measure(" Paris\u{1f}", json!({})), [Measurement::of("exact_match", true)]);
+    assert_eq!(measure(" Paris", json!({"strip": false})), [Measurement::of("exact_match", false)]);
+}
+
+#[test]
+fn any_right_answer_counts() {
+    let measured = measure("the city of light!", json!({"metrics": ["exact_match", "em", "f1"]}));
+    assert_eq!(
+        measured.iter().map(|measurement| measurement.value).collect::<Vec<_>>(),
+        [Some(0.0), Some(1.0), Some(1.0)]
+    );
+}
+
+#[test]
+fn each_filter_is_measured_by_its_name() {
+    let config = json!({"filters": [{"name": "strict", "regex": "is (\\w+)"}, {"name": "last", "regex": "\\w+", "select": -1}]});
+    let case = capital(config.clone());
+    let declared: Vec<_> =
+        case.metrics::<GenerateUntil>().unwrap().into_iter().map(|metric| metric.filter).collect();
+    let measured = measure("It is Paris of course", config);
+    assert_eq!(measured.iter().map(|measurement| measurement.filter.clone()).collect::<Vec<_>>(), declared);
+    assert_eq!(measured[0].value, Some(1.0));
+    assert_eq!(measured[1].value, Some(0.0));
+}
+
+#[test]
+fn an_entry_of_the_gold_column_may_hold_the_answers() {
+    let case = Case {
+        config: json!({"answer": "answers", "answer_entry": "text"}),
+        target: json!({"answers": {"text": ["42"], "answer_start": [7]}}),
+        ..Case::default()
+    };
+    assert_eq!(case.score::<GenerateUntil>(&Solution::answer("42")).unwrap()[0].value, Some(1.0));
+    let case = Case { target: json!({"answers": {"text": []}}), ..case };
+    let error = case.score::<GenerateUntil>(&Solution::answer("42")).unwrap_err();
+    assert_eq!(error.message, "column `answers.text`: no right answer");
+}
+
+#[test]
+fn a_config_that_makes_no_sense_is_refused() {
+    for config in [
+        json!({"metrics": []}),
+        json!({"max_tokens": 0}),
+        json!({"temperature": -1.0}),
+        json!({"until": [""]}),
+        json!({"regexes_to_ignore": ["("]}),
+        json!({"filters": [{"name": "a", "regex": "x"}, {"name": "a", "regex": "y"}]}),
+        json!({"until_": []}),
+    ] {
+        let error = capital(config.clone()).metrics::<GenerateUntil>().unwrap_err();
+        assert!(error.message.starts_with("config: "), "{config}: {error}");
+    }
+}

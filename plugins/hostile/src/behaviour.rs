@@ -1,0 +1,129 @@
+use llm_bench_plugin_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Config, exhaust, probe};
+
+/// One way to misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaviour {
+    /// Does no harm.
+    Honest,
+    /// Reads `/etc/passwd`.
+    ReadFile,
+    /// Writes a file beside itself.
+    WriteFile,
+    /// Lists the root folder.
+    ListFolder,
+    /// Connects to a port of the host.
+    OpenSocket,
+    /// Reads environment variables and arguments.
+    Environment,
+    /// Waits for the clock to move.
+    Clock,
+    /// Asks the system for randomness; answers "RANDOM: …", the same in every run of one sample.
+    Randomness,
+    /// Looks for the gold answer in the row.
+    PeekGold,
+    /// Opens a part that it never declared.
+    OpenJudge,
+    /// Opens the subject while scoring.
+    OpenSubjectInScore,
+    /// Computes for ever in `solve`.
+    Spin,
+    /// Computes for ever in `score`.
+    SpinInScore,
+    /// Computes for ever while its config is checked.
+    SpinInMetrics,
+    /// Allocates until it is stopped.
+    MemoryBomb,
+    /// Recurses until it is stopped.
+    Recurse,
+    /// Panics in `solve`.
+    Panic,
+    /// Panics in `score`.
+    PanicInScore,
+    /// Aborts.
+    Abort,
+    /// Exits the process.
+    Exit,
+    /// Writes 32 MiB to standard output, then is honest.
+    StdoutFlood,
+    /// Writes 32 MiB to the log, then is honest.
+    LogFlood,
+    /// Calls the host for ever.
+    HostCallFlood,
+    /// Opens the subject for ever and closes none.
+    HandleLeak,
+    /// Asks for more tokens than any budget.
+    TokenFlood,
+    /// Answers 32 MiB.
+    HugeAnswer,
+    /// Measures NaN.
+    NanMeasurement,
+    /// Measures a metric that it never declared.
+    UndeclaredMeasurement,
+    /// Measures one metric twice.
+    DuplicateMeasurement,
+    /// Measures 200,000 times.
+    ManyMeasurements,
+}
+
+const FLOOD_BYTES: usize = 32 << 20;
+
+impl Behaviour {
+    pub(crate) fn solve(self, config: &Config, input: &Row) -> Result<Solution> {
+        match self {
+            Self::ReadFile => probe::read_file(),
+            Self::WriteFile => probe::write_file(),
+            Self::ListFolder => probe::list_folder(),
+            Self::OpenSocket => probe::open_socket(),
+            Self::Environment => probe::environment(),
+            Self::Clock => probe::clock(),
+            Self::Randomness => Ok(probe::randomness()),
+            Self::PeekGold => Ok(probe::read(input.value(&config.answer)?)),
+            Self::OpenJudge => Model::open("judge").map(|_| probe::read("a judge")),
+            Self::Spin => exhaust::spin(),
+            Self::MemoryBomb => exhaust::memory(),
+            Self::Recurse => {
+                Ok(Solution::answer(exhaust::recurse(0, std::hint::black_box(u64::MAX)).to_string()))
+            }
+            Self::Panic => panic!("this plugin panics on purpose"),
+            Self::Abort => std::process::abort(),
+            Self::Exit => std::process::exit(0),
+            Self::StdoutFlood => exhaust::stdout(FLOOD_BYTES),
+            Self::LogFlood => exhaust::log(FLOOD_BYTES),
+            Self::HostCallFlood => exhaust::host_calls(),
+            Self::HandleLeak => exhaust::handles(),
+            Self::TokenFlood => exhaust::tokens(),
+            Self::HugeAnswer => Ok(Solution::answer("x".repeat(FLOOD_BYTES))),
+            Self::Honest
+            | Self::OpenSubjectInScore
+            | Self::SpinInScore
+            | Self::SpinInMetrics
+            | Self::PanicInScore
+            | Self::NanMeasurement
+            | Self::UndeclaredMeasurement
+            | Self::DuplicateMeasurement
+            | Self::ManyMeasurements => Ok(Solution::answer("harmless")),
+        }
+    }
+
+    pub(crate) fn score(self) -> Result<Vec<Measurement>> {
+        let harmless = Measurement::of("harmless", 1.0);
+        Ok(match self {
+            Self::OpenSubjectInScore => {
+                Model::open("subject")?;
+                vec![Measurement::of("harmless", 0.0)]
+            }
+            Self::SpinInScore => exhaust::spin(),
+            Self::PanicInScore => panic!("this plugin panics on purpose"),
+            Self::NanMeasurement => vec![Measurement::of("harmless", f64::NAN)],
+            Self::UndeclaredMeasurement => vec![Measurement::of("invented", 1.0)],
+            Self::DuplicateMeasurement => vec![harmless.clone(), harmless],
+            Self::ManyMeasurements => vec![harmless; 200_000],
+            _ => vec![harmless],
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Uses up what a plugin has too little of.
+
+use std::hint::black_box;
+
+use llm_bench_plugin_sdk::GenerationRequest;
+use llm_bench_plugin_sdk::prelude::*;
+
+/// One line of a flood, line break not among it.
+const LINE_BYTES: usize = 1023;
+
+pub(crate) fn spin() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+pub(crate) fn memory() -> ! {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// Not a tail call, and nothing on the guest's own stack: it is the host's stack that runs out.
+#[inline(never)]
+pub(crate) fn recurse(depth: u64, limit: u64) -> u64 {
+    if depth == limit { depth } else { (recurse(depth + 1, limit) ^ depth).rotate_left(1) }
+}
+
+#[expect(clippy::print_stdout, reason = "this is the harm")]
+#[expect(clippy::unnecessary_wraps, reason = "as its neighbours")]
+pub(crate) fn stdout(bytes: usize) -> Result<Solution> {
+    let line = "x".repeat(LINE_BYTES);
+    for _ in 0..bytes / LINE_BYTES {
+        println!("{line}");
+    }
+    Ok(Solution::answer("harmless"))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as its neighbours")]
+pub(crate) fn log(bytes: usize) -> Result<Solution> {
+    let line = "x".repeat(LINE_BYTES);
+    for _ in 0..bytes / LINE_BYTES {
+        log::info(&line);
+    }
+    Ok(Solution::answer("harmless"))
+}
+
+pub(crate) fn host_calls() -> Result<Solution> {
+    let model = Model::open("subject")?;
+    loop {
+        model.count_tokens(["x"])?;
+    }
+}
+
+pub(crate) fn handles() -> Result<Solution> {
+    loop {
+        std::mem::forget(Model::open("subject")?);
+    }
+}
+
+pub(crate) fn tokens() -> Result<Solution> {
+    let requests =
+        (0..1_000).map(|_| GenerationRequest { prompt: "x".into(), sampling: Sampling::greedy(u32::MAX) });
+    let generations = Model::open("subject")?.generate(requests)?;
+    Ok(Solution::answer(format!("READ: {} generations", generations.len())))
+}
