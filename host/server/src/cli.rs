@@ -1,0 +1,177 @@
+//! The command line.
+
+mod demo;
+mod doctor;
+mod list;
+mod output;
+mod run;
+mod serve;
+mod sources;
+mod stop;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use llm_bench_core::{Error, ErrorKind, Result};
+use tracing_subscriber::EnvFilter;
+
+/// Measures language models on this machine. Every task is a WebAssembly component that runs isolated.
+#[derive(Debug, Parser)]
+#[command(name = "llm-bench", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llm-bench demo                                        a tour in half a minute
+  llm-bench run --model tiny-llama --task multiple-choice --dataset capitals
+  llm-bench run --model ./my-model --task ./my_task.wasm --dataset train=a.jsonl,test=b.jsonl --format json
+  llm-bench serve                                       the HTTP API; its description is at /docs
+
+Exit codes: 0 done, 1 the benchmark or the program failed, 2 wrong usage.
+Environment: LLM_BENCH_LOG=info,llm_bench_core=debug sets the log; LLM_BENCH_ONNXRUNTIME names the ONNX Runtime
+library instead of the one that ships with the program.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API and work off the queue of benchmarks.
+    Serve(serve::ServeArguments),
+    /// Run one benchmark here and now, without a server.
+    Run(Box<run::RunArguments>),
+    /// List or show the registered models.
+    Models(ListArguments),
+    /// List or show the registered datasets.
+    Datasets(ListArguments),
+    /// List or show the admitted plugins.
+    Plugins(ListArguments),
+    /// List or show benchmarks.
+    Benchmarks(ListArguments),
+    /// Tell what was found: library, GPU, folders, versions.
+    Doctor(DoctorArguments),
+    /// Evaluate the bundled model with every built-in task, and watch a hostile plugin being contained.
+    Demo,
+    /// Compile a plugin (the server starts this in a child process).
+    #[command(hide = true)]
+    CompilePlugin(CompileArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    #[command(subcommand)]
+    action: ListAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum ListAction {
+    /// One line each.
+    List {
+        #[command(flatten)]
+        common: CommonArguments,
+    },
+    /// Everything about one.
+    Show {
+        /// Its name; for a plugin also name@version, for a benchmark its id.
+        name: String,
+        #[command(flatten)]
+        common: CommonArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    #[command(flatten)]
+    common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+struct CommonArguments {
+    /// A table for people, or JSON for machines.
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+#[derive(Debug, Args)]
+struct DataArguments {
+    /// The folder with the database, plugins and uploads [default: $XDG_DATA_HOME/llm-bench].
+    #[arg(long, value_name = "DIR", env = "LLM_BENCH_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompileArguments {
+    /// The component.
+    pub input: PathBuf,
+    /// Where the compiled code goes.
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum OutputFormat {
+    #[default]
+    Table,
+    Json,
+}
+
+/// Executes a command and says how the process ends.
+pub fn main(arguments: Arguments) -> ExitCode {
+    start_log(&arguments.command);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(execute(arguments.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&error.message);
+            tracing::debug!(?error);
+            match error.kind {
+                ErrorKind::Invalid | ErrorKind::NotFound => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Compiles one component in this process, whose limits it narrows for good.
+pub fn compile_plugin(paths: &CompileArguments) -> ExitCode {
+    match llm_bench_sandbox::compile_in_child(&paths.input, &paths.output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error.message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => serve::serve(arguments).await,
+        Command::Run(arguments) => run::run(*arguments).await,
+        Command::Models(arguments) => list::models(arguments.action).await,
+        Command::Datasets(arguments) => list::datasets(arguments.action).await,
+        Command::Plugins(arguments) => list::plugins(arguments.action).await,
+        Command::Benchmarks(arguments) => list::benchmarks(arguments.action).await,
+        Command::Doctor(arguments) => doctor::doctor(arguments.common).await,
+        Command::Demo => demo::demo().await,
+        Command::CompilePlugin(_) => Err(Error::internal(
+            "not-a-command",
+            "the compiler of plugins runs without the command line's runtime",
+        )),
+    }
+}
+
+/// The log goes to standard error; a server says what it does, a command only what is wrong.
+fn start_log(command: &Command) {
+    let default = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
+    let filter = EnvFilter::try_from_env("LLM_BENCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,188 @@
+//! `llm-bench demo`: the whole product in half a minute, through its own HTTP API.
+
+mod client;
+
+use std::process::ExitCode;
+
+use indicatif::{MultiProgress, ProgressBar};
+use llm_bench_core::{Error, Result};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::serve::Server;
+use super::{output, run, stop, table};
+use crate::app::AppConfig;
+use crate::installation::Installation;
+use crate::view::BenchmarkView;
+use client::Client;
+
+/// The model that ships with the program.
+const MODEL: &str = "tiny-llama";
+/// What the built-in tasks are tried on: task, dataset, few-shot examples.
+const TOUR: [(&str, &str, u32); 5] = [
+    ("multiple-choice", "capitals", 0),
+    ("multiple-choice", "opposites", 0),
+    ("multiple-choice", "arithmetic", 2),
+    ("generate-until", "reading", 0),
+    ("perplexity", "stories", 0),
+];
+/// What the stranger's plugin tries, as its config calls it and as a person would.
+const ATTACKS: [(&str, &str); 5] = [
+    ("read-file", "read a file"),
+    ("open-socket", "open a socket"),
+    ("spin", "loop for ever"),
+    ("memory-bomb", "take all memory"),
+    ("panic", "panic"),
+];
+
+pub(super) async fn demo() -> Result<ExitCode> {
+    let interrupted = stop::on_signal()?;
+    tokio::select! {
+        ended = tour() => ended,
+        () = interrupted.cancelled() => Err(Error::cancelled("the demo was stopped")),
+    }
+}
+
+async fn tour() -> Result<ExitCode> {
+    let installation = Installation::locate()?;
+    let folder = tempfile::tempdir().map_err(|error| {
+        Error::unavailable("no-temporary-folder", format!("cannot make a temporary folder: {error}"))
+    })?;
+    let stop = CancellationToken::new();
+    let config = AppConfig { data_dir: Some(folder.path().to_owned()), ..AppConfig::default() };
+    let server = Server::start(([127, 0, 0, 1], 0).into(), config, stop.clone()).await?;
+    let client = Client::new(server.address);
+    output::print(&format!("A host with an empty data folder listens on http://{}.\n\n", server.address))?;
+
+    let benchmarks = measure(&client).await?;
+    let untouched = contain(&client, &installation, &benchmarks).await?;
+
+    stop.cancel();
+    server.finished().await?;
+    output::print(FAREWELL)?;
+    let complete = benchmarks.iter().all(|benchmark| benchmark.status == "completed");
+    Ok(if complete && untouched { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+const FAREWELL: &str = "
+Start the server:        llm-bench serve
+Measure your own model:  llm-bench run --model FOLDER_WITH_ONNX_MODEL --task multiple-choice --dataset capitals
+";
+
+/// Runs one benchmark per task and dataset and prints what they come to.
+async fn measure(client: &Client) -> Result<Vec<BenchmarkView>> {
+    output::print(&format!("1. Every built-in task measures the bundled model {MODEL}.\n\n"))?;
+    let bars = MultiProgress::new();
+    let mut benchmarks = Vec::new();
+    for (task, dataset, few_shot) in TOUR {
+        let order = json!({ "model": MODEL, "task": task, "dataset": dataset, "few_shot": few_shot });
+        let created = client.create(&order).await?;
+        let bar = bars.add(ProgressBar::new(created.samples.total).with_style(run::progress_style()));
+        bar.set_prefix(dataset);
+        let ended = client
+            .wait(&created.id, |benchmark| {
+                bar.set_position(benchmark.samples.completed + benchmark.samples.failed)
+            })
+            .await?;
+        bar.finish();
+        benchmarks.push(ended);
+    }
+    let header = [
+        "task",
+        "dataset",
+        "shots",
+        "samples",
+        "metrics ± standard error",
+        "samples/s",
+        "prompt tok/s",
+        "generated tok/s",
+        "peak memory",
+    ];
+    output::print(&table::table(&header, &[2, 3, 5, 6, 7, 8], benchmarks.iter().map(row).collect()))?;
+    Ok(benchmarks)
+}
+
+fn row(benchmark: &BenchmarkView) -> Vec<String> {
+    let metrics: Vec<_> = benchmark
+        .metrics
+        .iter()
+        .map(|metric| match metric.stderr {
+            Some(_) => format!(
+                "{} {} ± {}",
+                table::name(metric),
+                table::number(metric.value),
+                table::number(metric.stderr)
+            ),
+            None => format!("{} {}", table::name(metric), table::number(metric.value)),
+        })
+        .collect();
+    let speed = |figure: fn(&crate::view::SpeedView) -> f64| {
+        benchmark.speed.as_ref().map_or("–".to_owned(), |speed| format!("{:.0}", figure(speed)))
+    };
+    vec![
+        benchmark.task.clone(),
+        benchmark.dataset.clone(),
+        benchmark.few_shot.to_string(),
+        format!("{}/{}", benchmark.samples.completed, benchmark.samples.total),
+        metrics.join(", "),
+        speed(|speed| speed.samples_per_s),
+        speed(|speed| speed.prompt_tokens_per_s),
+        speed(|speed| speed.completion_tokens_per_s),
+        benchmark
+            .hardware
+            .as_ref()
+            .map_or("–".to_owned(), |hardware| table::bytes(hardware.peak_process_memory_bytes)),
+    ]
+}
+
+/// Uploads a stranger's plugin and runs its attacks beside a benchmark that must not notice. Says whether every
+/// attack was refused and the neighbour's metrics are those it had without them.
+async fn contain(client: &Client, installation: &Installation, benchmarks: &[BenchmarkView]) -> Result<bool> {
+    let component = installation.hostile_plugin();
+    let plugin = client.upload(&component).await?;
+    output::print(&format!(
+        "\n2. A stranger's plugin, {}@{}, is uploaded and attacks while another benchmark runs.\n\n",
+        plugin.name, plugin.version
+    ))?;
+    let (task, dataset, few_shot) = TOUR[0];
+    let neighbour = client
+        .create(&json!({ "model": MODEL, "task": task, "dataset": dataset, "few_shot": few_shot }))
+        .await?;
+    let mut rows = Vec::new();
+    let mut all_refused = true;
+    for (behaviour, attempt) in ATTACKS {
+        let order = json!({
+            "model": MODEL, "task": plugin.name, "dataset": dataset, "limit": 1, "max_failed": 1.0,
+            "budget": "small", "config": { "behaviour": behaviour },
+        });
+        let created = client.create(&order).await?;
+        let ended = client.wait(&created.id, |_| {}).await?;
+        let refusal = client.first_failure(&ended.id).await?;
+        all_refused &= refusal.is_some();
+        let (kind, message) = refusal.unwrap_or_else(|| ("NOT REFUSED".to_owned(), ended.status));
+        rows.push(vec![attempt.to_owned(), kind, first_line(&message)]);
+    }
+    output::print(&table::table(&["it tries to", "the host says", ""], &[], rows))?;
+    let neighbour = client.wait(&neighbour.id, |_| {}).await?;
+    let undisturbed = neighbour.status == "completed"
+        && benchmarks.first().is_some_and(|alone| alone.metrics == neighbour.metrics);
+    let verdict = if undisturbed { "with the same metrics as before" } else { "BUT NOT as before" };
+    output::print(&format!(
+        "\nMeanwhile {} on {} ended as {}, {}/{} samples, {verdict}.\n",
+        neighbour.task,
+        neighbour.dataset,
+        neighbour.status,
+        neighbour.samples.completed,
+        neighbour.samples.total
+    ))?;
+    Ok(all_refused && undisturbed)
+}
+
+fn first_line(message: &str) -> String {
+    const SHOWN: usize = 100;
+    let line = message.lines().next().unwrap_or("");
+    if line.chars().count() <= SHOWN {
+        return line.to_owned();
+    }
+    line.chars().take(SHOWN).chain(std::iter::once('…')).collect()
+}

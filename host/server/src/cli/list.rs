@@ -1,0 +1,173 @@
+//! `llm-bench models|datasets|plugins|benchmarks list|show`.
+
+use std::process::ExitCode;
+
+use llm_bench_core::Result;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{CommonArguments, ListAction, OutputFormat, output, table};
+use crate::app::{App, AppConfig};
+use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView};
+
+/// Benchmarks that a list shows, the newest.
+const BENCHMARKS: u32 = 200;
+
+async fn open(common: &CommonArguments) -> Result<App> {
+    let config = AppConfig { data_dir: common.data.data_dir.clone(), ..AppConfig::default() };
+    App::open(config, CancellationToken::new()).await
+}
+
+pub(super) async fn models(action: ListAction) -> Result<ExitCode> {
+    match action {
+        ListAction::List { common } => {
+            let models = open(&common).await?.catalog.models.list().await?;
+            let views: Vec<ModelView> = models.into_iter().map(ModelView::from).collect();
+            show_list(
+                &common,
+                &views,
+                &["name", "architecture", "context", "size", "origin"],
+                &[2, 3],
+                |model| {
+                    vec![
+                        model.name.clone(),
+                        model.architecture.clone(),
+                        model.max_length.to_string(),
+                        table::bytes(model.bytes),
+                        word(&model.origin),
+                    ]
+                },
+            )
+        }
+        ListAction::Show { name, common } => {
+            show_one(&common, &ModelView::from(open(&common).await?.catalog.model(&name).await?))
+        }
+    }
+}
+
+pub(super) async fn datasets(action: ListAction) -> Result<ExitCode> {
+    match action {
+        ListAction::List { common } => {
+            let datasets = open(&common).await?.catalog.datasets.list().await?;
+            let views: Vec<DatasetView> = datasets.into_iter().map(DatasetView::from).collect();
+            show_list(&common, &views, &["name", "splits", "gold", "origin", "description"], &[], |dataset| {
+                let splits: Vec<_> =
+                    dataset.splits.iter().map(|split| format!("{} {}", split.name, split.rows)).collect();
+                vec![
+                    dataset.name.clone(),
+                    splits.join(", "),
+                    dataset.gold.join(", "),
+                    word(&dataset.origin),
+                    dataset.description.clone(),
+                ]
+            })
+        }
+        ListAction::Show { name, common } => {
+            show_one(&common, &DatasetView::from(open(&common).await?.catalog.dataset(&name).await?))
+        }
+    }
+}
+
+pub(super) async fn plugins(action: ListAction) -> Result<ExitCode> {
+    match action {
+        ListAction::List { common } => {
+            let app = open(&common).await?;
+            app.admit_bundled().await?;
+            let plugins = app.catalog.plugins.list().await?;
+            let views: Vec<PluginView> = plugins.into_iter().map(PluginView::from).collect();
+            show_list(
+                &common,
+                &views,
+                &["name", "version", "exports", "origin", "description"],
+                &[],
+                |plugin| {
+                    vec![
+                        plugin.name.clone(),
+                        plugin.version.clone(),
+                        plugin.exports.join(", "),
+                        word(&plugin.origin),
+                        plugin.description.clone(),
+                    ]
+                },
+            )
+        }
+        ListAction::Show { name, common } => {
+            show_one(&common, &PluginView::from(open(&common).await?.plugin(&name.parse()?).await?))
+        }
+    }
+}
+
+pub(super) async fn benchmarks(action: ListAction) -> Result<ExitCode> {
+    match action {
+        ListAction::List { common } => {
+            let page = open(&common).await?.benchmarks.list(None, None, BENCHMARKS).await?;
+            let views: Vec<BenchmarkView> = page.items.into_iter().map(BenchmarkView::from).collect();
+            let header = ["id", "status", "model", "task", "dataset", "samples", "metric"];
+            show_list(&common, &views, &header, &[5], |benchmark| {
+                let metric = benchmark.metrics.first();
+                vec![
+                    benchmark.id.clone(),
+                    benchmark.status.clone(),
+                    benchmark.model.clone(),
+                    benchmark.task.clone(),
+                    format!("{}/{}", benchmark.dataset, benchmark.split),
+                    format!("{}/{}", benchmark.samples.completed, benchmark.samples.total),
+                    metric.map_or(String::new(), |metric| {
+                        format!("{} {}", metric.name, table::number(metric.value))
+                    }),
+                ]
+            })
+        }
+        ListAction::Show { name, common } => {
+            let app = open(&common).await?;
+            let view = BenchmarkView::from(app.orchestrator.find(name.parse()?).await?);
+            let text = match common.format {
+                OutputFormat::Json => output::json(&view)?,
+                OutputFormat::Table => table::benchmark(&view),
+            };
+            output::print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn show_list<T: Serialize>(
+    common: &CommonArguments,
+    views: &[T],
+    header: &[&str],
+    right: &[usize],
+    row: impl Fn(&T) -> Vec<String>,
+) -> Result<ExitCode> {
+    let text = match common.format {
+        OutputFormat::Json => output::json(&views)?,
+        OutputFormat::Table => table::table(header, right, views.iter().map(row).collect()),
+    };
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One thing with all its fields: a line each, nested ones as JSON.
+fn show_one<T: Serialize>(common: &CommonArguments, view: &T) -> Result<ExitCode> {
+    let json = output::json(view)?;
+    let text = match common.format {
+        OutputFormat::Json => json,
+        OutputFormat::Table => {
+            let fields: llm_bench_core::Row = serde_json::from_str(&json).unwrap_or_default();
+            let rows = fields
+                .into_iter()
+                .map(|(field, value)| {
+                    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    vec![field, value]
+                })
+                .collect();
+            table::table(&["field", "value"], &[], rows)
+        }
+    };
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An enum's name as it stands in JSON.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

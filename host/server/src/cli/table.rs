@@ -1,0 +1,95 @@
+//! Results for people.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::view::{BenchmarkView, MetricView};
+
+/// A table with a header; the columns named in `right` hold numbers.
+pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
+    for column in right {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    if text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// One benchmark: what was measured, the metrics, the speed.
+pub(super) fn benchmark(view: &BenchmarkView) -> String {
+    let mut text = format!(
+        "{} · {} · {}/{} · {}\n{} of {} samples completed, {} failed",
+        view.model,
+        view.task,
+        view.dataset,
+        view.split,
+        view.status,
+        view.samples.completed,
+        view.samples.total,
+        view.samples.failed
+    );
+    for (kind, count) in &view.failures {
+        let _ = write!(text, ", {kind} {count}");
+    }
+    text.push_str("\n\n");
+    if !view.metrics.is_empty() {
+        let rows = view
+            .metrics
+            .iter()
+            .map(|metric| {
+                vec![
+                    name(metric),
+                    number(metric.value),
+                    number(metric.stderr),
+                    metric.ci95.map_or("–".to_owned(), |[low, high]| format!("{low:.4} … {high:.4}")),
+                    metric.count.to_string(),
+                ]
+            })
+            .collect();
+        text.push_str(&table(
+            &["metric", "value", "± stderr", "95 % interval", "samples"],
+            &[1, 2, 3, 4],
+            rows,
+        ));
+        text.push('\n');
+    }
+    if let Some(speed) = &view.speed {
+        let _ = write!(
+            text,
+            "{:.1} samples/s, {:.0} prompt and {:.0} generated tokens/s, {:.2} s",
+            speed.samples_per_s, speed.prompt_tokens_per_s, speed.completion_tokens_per_s, speed.active_s
+        );
+    }
+    if let Some(hardware) = &view.hardware {
+        let _ = write!(text, ", peak memory {}", bytes(hardware.peak_process_memory_bytes));
+    }
+    text.push('\n');
+    text
+}
+
+pub(super) fn name(metric: &MetricView) -> String {
+    match &metric.filter {
+        Some(filter) => format!("{} ({filter})", metric.name),
+        None => metric.name.clone(),
+    }
+}
+
+pub(super) fn number(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.4}"))
+}
+
+pub(super) fn bytes(count: u64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    let mib = count as f64 / MIB;
+    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}

@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use jiff::Timestamp;
+use llm_bench_core::Row;
+use llm_bench_core::benchmark::{SampleCursor, Status};
+use llm_bench_core::id::BenchmarkId;
+use llm_bench_core::limits::Budget;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::extract::{Json, Path, Query};
+use crate::order::{LimitChoices, OrderRequest};
+use crate::page::{PageQuery, PageView};
+use crate::problem::Problem;
+use crate::view::{BenchmarkView, ReadingView, SampleView};
+
+/// What to measure.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBenchmark {
+    /// A registered model.
+    pub model: String,
+    /// A plugin (`name` or `name@version`) or a preset.
+    pub task: String,
+    /// A registered dataset; a preset may bring its own.
+    #[serde(default)]
+    pub dataset: Option<String>,
+    /// `test`, else `validation`, else the first split, unless given.
+    #[serde(default)]
+    pub split: Option<String>,
+    /// At most so many rows, from the first.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// Solved examples before each question, from the split `train`; 0 unless given.
+    #[serde(default)]
+    pub few_shot: Option<u32>,
+    /// The task's settings; its `config_schema` says which.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub config: Row,
+    /// Further models by part, such as `judge`.
+    #[serde(default)]
+    pub parts: BTreeMap<String, String>,
+    /// 1234 unless given.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Samples in flight at once, 1 to 256; 16 unless given.
+    #[serde(default)]
+    pub concurrency: Option<u32>,
+    /// `small`, `normal` (unless given) or `large`: what one sample of the task may use.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub budget: Option<Budget>,
+    /// WebAssembly fuel of a sample, instead of the budget's.
+    #[serde(default)]
+    pub fuel: Option<u64>,
+    /// Memory of a sample in MiB, instead of the budget's.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
+    /// Seconds a sample may compute, instead of the budget's.
+    #[serde(default)]
+    pub timeout_s: Option<u64>,
+    /// The share of samples, 0 to 1, that may fail before the benchmark does; 0.1 unless given.
+    #[serde(default)]
+    pub max_failed: Option<f64>,
+}
+
+impl From<CreateBenchmark> for OrderRequest {
+    fn from(body: CreateBenchmark) -> Self {
+        Self {
+            task: body.task,
+            dataset: body.dataset,
+            split: body.split,
+            limit: body.limit,
+            few_shot: body.few_shot,
+            config: body.config,
+            seed: body.seed,
+            concurrency: body.concurrency,
+            limits: LimitChoices {
+                budget: body.budget,
+                fuel: body.fuel,
+                memory_mib: body.memory_mib,
+                timeout_s: body.timeout_s,
+            },
+            max_failed: body.max_failed,
+        }
+    }
+}
+
+/// Queue a benchmark.
+#[utoipa::path(post, path = "/api/v1/benchmarks", tag = "benchmarks", request_body = CreateBenchmark,
+    responses((status = 202, body = BenchmarkView), (status = "4XX", body = Problem)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Json(body): Json<CreateBenchmark>,
+) -> Result<(StatusCode, [(header::HeaderName, String); 1], axum::Json<BenchmarkView>), Problem> {
+    let order = app.registered_order(&body.model.clone(), &body.parts.clone(), body.into()).await?;
+    let benchmark = app.orchestrator.submit(order).await?;
+    let location = format!("/api/v1/benchmarks/{}", benchmark.id);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], axum::Json(benchmark.into())))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Only those of this status.
+    status: Option<String>,
+    /// `next` of the page before; the first page without it.
+    cursor: Option<String>,
+    /// Items of a page, 1 to 1000; 50 unless given.
+    limit: Option<u32>,
+}
+
+/// Benchmarks, newest first.
+#[utoipa::path(get, path = "/api/v1/benchmarks", tag = "benchmarks", params(ListQuery),
+    responses((status = 200, body = PageView<BenchmarkView>), (status = "4XX", body = Problem)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(query): Query<ListQuery>,
+) -> Result<axum::Json<PageView<BenchmarkView>>, Problem> {
+    let page = PageQuery { cursor: query.cursor, limit: query.limit };
+    let status: Option<Status> = query.status.as_deref().map(str::parse).transpose()?;
+    let after = page.after(|text| text.parse::<BenchmarkId>().ok())?;
+    let found = app.benchmarks.list(status, after, page.limit()?).await?;
+    Ok(axum::Json(PageView {
+        items: found.items.into_iter().map(BenchmarkView::from).collect(),
+        next: found.next.map(|id| id.to_string()),
+    }))
+}
+
+/// One benchmark with its progress and, once it has ended, its metrics.
+#[utoipa::path(get, path = "/api/v1/benchmarks/{id}", tag = "benchmarks",
+    responses((status = 200, body = BenchmarkView), (status = "4XX", body = Problem)))]
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<BenchmarkView>, Problem> {
+    Ok(axum::Json(app.orchestrator.find(id.parse()?).await?.into()))
+}
+
+/// Ask for the end of a benchmark. What is finished of it is kept.
+#[utoipa::path(post, path = "/api/v1/benchmarks/{id}/cancel", tag = "benchmarks",
+    responses((status = 202, body = BenchmarkView), (status = "4XX", body = Problem)))]
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, axum::Json<BenchmarkView>), Problem> {
+    let benchmark = app.orchestrator.cancel(id.parse()?).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(benchmark.into())))
+}
+
+/// Finished samples with their model calls, in dataset order.
+#[utoipa::path(get, path = "/api/v1/benchmarks/{id}/samples", tag = "benchmarks", params(PageQuery),
+    responses((status = 200, body = PageView<SampleView>), (status = "4XX", body = Problem)))]
+pub(super) async fn samples(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<axum::Json<PageView<SampleView>>, Problem> {
+    let benchmark = app.orchestrator.find(id.parse()?).await?;
+    let after = page.after(parse_sample_cursor)?;
+    let found = app.benchmarks.samples(benchmark.id, after, page.limit()?).await?;
+    Ok(axum::Json(PageView {
+        items: found.items.into_iter().map(SampleView::from).collect(),
+        next: found.next.map(|(index, repeat)| format!("{index}.{repeat}")),
+    }))
+}
+
+/// Readings of the hardware taken while a benchmark ran, in order.
+#[utoipa::path(get, path = "/api/v1/benchmarks/{id}/hardware", tag = "benchmarks", params(PageQuery),
+    responses((status = 200, body = PageView<ReadingView>), (status = "4XX", body = Problem)))]
+pub(super) async fn hardware(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<axum::Json<PageView<ReadingView>>, Problem> {
+    let benchmark = app.orchestrator.find(id.parse()?).await?;
+    let after = page.after(|text| text.parse::<Timestamp>().ok())?;
+    let found = app.benchmarks.hardware(benchmark.id, after, page.limit()?).await?;
+    Ok(axum::Json(PageView {
+        items: found.items.into_iter().map(ReadingView::from).collect(),
+        next: found.next.map(|at| at.to_string()),
+    }))
+}
+
+fn parse_sample_cursor(text: &str) -> Option<SampleCursor> {
+    let (index, repeat) = text.split_once('.')?;
+    Some((index.parse().ok()?, repeat.parse().ok()?))
+}

@@ -1,0 +1,51 @@
+//! Bodies that are too large for memory: streamed to a temporary file.
+
+use std::io::Write;
+use std::path::Path;
+
+use axum::body::Body;
+use futures::StreamExt;
+use llm_bench_core::{Error, Result};
+use tempfile::NamedTempFile;
+
+/// Writes a body to a temporary file in `folder`, which is gone when the value is dropped.
+///
+/// # Errors
+/// `upload-too-large` beyond `most_bytes`; `upload-broken` when the client goes away.
+pub(crate) async fn receive(body: Body, folder: &Path, most_bytes: u64) -> Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(folder).map_err(|error| cannot_store(&error))?;
+    let mut received = 0;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            Error::invalid("upload-broken", format!("the upload broke off after {received} bytes"))
+                .because(error)
+        })?;
+        received += chunk.len() as u64;
+        if received > most_bytes {
+            return Err(Error::too_large(
+                "upload-too-large",
+                format!("the upload is larger than {} MiB, which is the most taken here", most_bytes >> 20),
+            ));
+        }
+        // A chunk is at most some KiB: the page cache takes it faster than another thread would.
+        file.write_all(&chunk).map_err(|error| cannot_store(&error))?;
+    }
+    file.flush().map_err(|error| cannot_store(&error))?;
+    Ok(file)
+}
+
+/// Keeps a received file under its final name.
+pub(crate) fn keep(file: &NamedTempFile, path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::hard_link(file.path(), path))
+        .map_err(|error| cannot_store(&error))
+}
+
+pub(crate) fn cannot_store(error: &std::io::Error) -> Error {
+    Error::unavailable("cannot-store-upload", format!("cannot store the upload: {error}"))
+}

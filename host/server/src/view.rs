@@ -1,0 +1,15 @@
+//! What the API and the command line show: JSON shapes, apart from the domain types so that these can change.
+
+mod benchmark;
+mod dataset;
+mod hardware;
+mod model;
+mod plugin;
+mod sample;
+
+pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
+pub use dataset::{DatasetView, PreviewView, SplitView};
+pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingView};
+pub use model::ModelView;
+pub use plugin::PluginView;
+pub use sample::{CallView, MeasurementView, SampleView};

@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use llm_bench_core::Json;
+use llm_bench_core::benchmark::{Benchmark, Metric, Speed};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::hardware::HardwareSummaryView;
+
+/// One evaluation of a model on a dataset by a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BenchmarkView {
+    pub id: String,
+    /// `queued`, `running`, `completed`, `failed` or `cancelled`.
+    pub status: String,
+    pub model: String,
+    /// SHA-256 of the model's files.
+    pub model_digest: String,
+    /// `name@version` of the task.
+    pub task: String,
+    /// SHA-256 of the task's component.
+    pub task_digest: String,
+    pub dataset: String,
+    pub split: String,
+    /// SHA-256 of the split's file.
+    pub split_digest: String,
+    /// Further models by part.
+    pub parts: BTreeMap<String, String>,
+    #[schema(value_type = Object)]
+    pub config: Json,
+    pub few_shot: u32,
+    pub seed: u64,
+    pub concurrency: u32,
+    pub samples: SamplesView,
+    /// Empty until the benchmark has ended.
+    pub metrics: Vec<MetricView>,
+    pub speed: Option<SpeedView>,
+    pub hardware: Option<HardwareSummaryView>,
+    /// Failed samples by kind.
+    pub failures: BTreeMap<String, u64>,
+    /// Why the benchmark failed.
+    pub error: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// How far a benchmark is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SamplesView {
+    pub total: u64,
+    pub completed: u64,
+    pub failed: u64,
+}
+
+/// An aggregate over the completed samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MetricView {
+    pub name: String,
+    /// How the answer was read before it was judged; absent: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Null where it is undefined.
+    pub value: Option<f64>,
+    /// Standard error; null where the estimator has none.
+    pub stderr: Option<f64>,
+    /// 95 % interval, low then high.
+    pub ci95: Option<[f64; 2]>,
+    /// Samples that have a value.
+    pub count: u64,
+    pub higher_is_better: bool,
+}
+
+/// How fast it went, over the seconds spent executing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SpeedView {
+    pub active_s: f64,
+    pub samples_per_s: f64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub prompt_tokens_per_s: f64,
+    pub completion_tokens_per_s: f64,
+}
+
+impl From<Benchmark> for BenchmarkView {
+    fn from(benchmark: Benchmark) -> Self {
+        let Benchmark { id, plan, status, progress, created_at, started_at, finished_at, outcome, .. } =
+            benchmark;
+        let outcome = outcome.as_ref();
+        Self {
+            id: id.to_string(),
+            status: status.as_str().to_owned(),
+            model: plan.model.name,
+            model_digest: plan.model.facts.digest,
+            task: format!("{}@{}", plan.task.name, plan.task.version),
+            task_digest: plan.task.digest,
+            dataset: plan.dataset,
+            split: plan.split.name,
+            split_digest: plan.split.digest,
+            parts: plan.parts.into_iter().map(|(part, model)| (part, model.name)).collect(),
+            config: plan.config,
+            few_shot: plan.few_shot.map_or(0, |few_shot| few_shot.count),
+            seed: plan.seed,
+            concurrency: plan.concurrency,
+            samples: SamplesView {
+                total: progress.total,
+                completed: progress.completed,
+                failed: progress.failed,
+            },
+            metrics: outcome
+                .map(|outcome| outcome.metrics.iter().cloned().map(MetricView::from).collect())
+                .unwrap_or_default(),
+            speed: outcome.map(|outcome| SpeedView::from(outcome.speed)),
+            hardware: outcome.and_then(|outcome| outcome.hardware.clone()).map(HardwareSummaryView::from),
+            failures: outcome
+                .map(|outcome| {
+                    outcome.failures.iter().map(|(kind, n)| (kind.as_str().to_owned(), *n)).collect()
+                })
+                .unwrap_or_default(),
+            error: outcome.and_then(|outcome| outcome.error.as_ref()).map(|error| error.message.clone()),
+            created_at,
+            started_at,
+            finished_at,
+        }
+    }
+}
+
+impl From<Metric> for MetricView {
+    fn from(metric: Metric) -> Self {
+        let Metric { name, filter, value, stderr, ci95, count, higher_is_better } = metric;
+        Self { name, filter, value, stderr, ci95, count, higher_is_better }
+    }
+}
+
+impl From<Speed> for SpeedView {
+    fn from(speed: Speed) -> Self {
+        let Speed {
+            active_s,
+            samples_per_s,
+            prompt_tokens,
+            completion_tokens,
+            prompt_tokens_per_s,
+            completion_tokens_per_s,
+        } = speed;
+        Self {
+            active_s,
+            samples_per_s,
+            prompt_tokens,
+            completion_tokens,
+            prompt_tokens_per_s,
+            completion_tokens_per_s,
+        }
+    }
+}

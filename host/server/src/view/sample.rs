@@ -1,0 +1,174 @@
+use llm_bench_core::Json;
+use llm_bench_core::model::{ModelRequest, ModelResponse, Timings, TokenUsage};
+use llm_bench_core::sample::{CallOutcome, Failure, Measurement, ModelCall, SampleRecord};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One finished sample with everything that was recorded of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SampleView {
+    /// The row's position in its split, in decimal.
+    pub id: String,
+    /// `completed` or `failed`.
+    pub status: String,
+    pub metrics: Vec<MeasurementView>,
+    pub answer: Option<String>,
+    /// The gold columns.
+    #[schema(value_type = Object)]
+    pub target: Json,
+    /// What the solver added to its answer.
+    #[schema(value_type = Object)]
+    pub detail: Json,
+    pub calls: Vec<CallView>,
+    /// WebAssembly fuel, solving and scoring together.
+    pub fuel: u64,
+    pub peak_memory_bytes: u64,
+    pub duration_ms: f64,
+    pub error: Option<FailureView>,
+}
+
+/// One value of one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MeasurementView {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Null where it is undefined; `reason` says why.
+    pub value: Option<f64>,
+    pub weight: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A model call as the host saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallView {
+    /// The contract's function: `generate`, `log-likelihood`, ….
+    pub kind: String,
+    pub part: String,
+    /// The requests of the call, in its order.
+    #[schema(value_type = Vec<Object>)]
+    pub request: Json,
+    /// The answers, one a request; null for a call that failed.
+    #[schema(value_type = Vec<Object>)]
+    pub response: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub tokens: TokensView,
+    pub timings: TimingsView,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokensView {
+    pub prompt: u64,
+    pub completion: u64,
+}
+
+/// Milliseconds of each phase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimingsView {
+    pub queue_ms: f64,
+    pub tokenize_ms: f64,
+    pub prefill_ms: f64,
+    pub decode_ms: f64,
+}
+
+/// Why a sample has no result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailureView {
+    /// `fuel-exhausted`, `memory-limit`, `timeout`, `trap`, `plugin-error`, ….
+    pub kind: String,
+    /// `read`, `solve` or `score`.
+    #[schema(value_type = String)]
+    pub phase: llm_bench_core::sample::Phase,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backtrace: Option<String>,
+    /// The end of what the plugin logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+impl From<SampleRecord> for SampleView {
+    fn from(record: SampleRecord) -> Self {
+        let (answer, detail) = match record.solution {
+            Some(solution) => (solution.answer, solution.detail),
+            None => (None, None),
+        };
+        Self {
+            id: record.index.to_string(),
+            status: if record.failure.is_some() { "failed" } else { "completed" }.to_owned(),
+            metrics: record.measurements.into_iter().map(MeasurementView::from).collect(),
+            answer,
+            target: record.target.map_or(Json::Null, Json::Object),
+            detail: detail.unwrap_or(Json::Null),
+            calls: record.calls.into_iter().map(CallView::from).collect(),
+            fuel: record.usage.fuel,
+            peak_memory_bytes: record.usage.peak_memory_bytes,
+            duration_ms: record.duration_ms,
+            error: record.failure.map(FailureView::from),
+        }
+    }
+}
+
+impl From<Measurement> for MeasurementView {
+    fn from(measurement: Measurement) -> Self {
+        let Measurement { metric, filter, value, weight, reason } = measurement;
+        Self { name: metric, filter, value, weight, reason }
+    }
+}
+
+impl From<Failure> for FailureView {
+    fn from(failure: Failure) -> Self {
+        let Failure { kind, phase, message, backtrace, log } = failure;
+        Self { kind: kind.as_str().to_owned(), phase, message, backtrace, log }
+    }
+}
+
+impl From<ModelCall> for CallView {
+    fn from(call: ModelCall) -> Self {
+        let kind = call.request.kind().to_owned();
+        let (response, error) = match call.outcome {
+            CallOutcome::Response(response) => (response_array(&response), None),
+            CallOutcome::Error { message, .. } => (Json::Null, Some(message)),
+        };
+        let TokenUsage { prompt, completion } = call.tokens;
+        let Timings { queue_ms, tokenize_ms, prefill_ms, decode_ms } = call.timings;
+        Self {
+            kind,
+            part: call.part,
+            request: request_array(&call.request),
+            response,
+            error,
+            tokens: TokensView { prompt, completion },
+            timings: TimingsView { queue_ms, tokenize_ms, prefill_ms, decode_ms },
+        }
+    }
+}
+
+fn request_array(request: &ModelRequest) -> Json {
+    match request {
+        ModelRequest::Generate(requests) => array(requests),
+        ModelRequest::LogLikelihood(requests) => array(requests),
+        ModelRequest::LogLikelihoodRolling(texts)
+        | ModelRequest::Embed(texts)
+        | ModelRequest::CountTokens(texts) => array(texts),
+        ModelRequest::Rank(request) => array(std::slice::from_ref(request)),
+    }
+}
+
+fn response_array(response: &ModelResponse) -> Json {
+    match response {
+        ModelResponse::Generate(answers) => array(answers),
+        ModelResponse::LogLikelihood(answers) | ModelResponse::LogLikelihoodRolling(answers) => {
+            array(answers)
+        }
+        ModelResponse::Embed(vectors) => array(vectors),
+        ModelResponse::Rank(scores) => array(scores),
+        ModelResponse::CountTokens(counts) => array(counts),
+    }
+}
+
+fn array<T: Serialize>(items: &[T]) -> Json {
+    items.iter().map(|item| serde_json::to_value(item).unwrap_or(Json::Null)).collect()
+}

@@ -1,0 +1,11 @@
+//! End-to-end suites: the real program as a process, over real HTTP and its real command line, with real ONNX
+//! Runtime, real WebAssembly components and a real database file.
+//!
+//! `cargo xtask layout` assembles what the program needs beside it; `cargo xtask test` does that first.
+
+mod api;
+mod command_line;
+mod containment;
+mod models;
+mod recovery;
+mod support;

@@ -1,0 +1,82 @@
+//! Models of users: folders as the usual exporter makes them, and broken ones.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{json_of, run, stderr_of, target_folder};
+
+fn bundled() -> PathBuf {
+    target_folder().join("share/llm-bench/models/tiny-llama")
+}
+
+/// A copy of the bundled model, to be broken.
+fn copied(folder: &Path) -> PathBuf {
+    let copy = folder.join("model");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(bundled()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+fn run_on(data: &Path, model: &Path, task: &str, dataset: &str) -> std::process::Output {
+    let model = model.to_str().unwrap();
+    let arguments = ["run", "--model", model, "--task", task, "--dataset", dataset, "--limit", "3", "--format", "json"];
+    run(data, &arguments)
+}
+
+#[test]
+fn folders_of_the_usual_exporter_run_as_they_are() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures");
+    let mut folders: Vec<_> = std::fs::read_dir(&fixtures)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("model.onnx").is_file())
+        .collect();
+    folders.sort();
+    assert!(folders.len() >= 3, "Llama, GPT-2 and Qwen2 are expected in {}", fixtures.display());
+    let data = tempfile::tempdir().unwrap();
+    for folder in folders {
+        for (task, dataset) in [("multiple-choice", "capitals"), ("generate-until", "reading"), ("perplexity", "stories")] {
+            let benchmark: Value = json_of(&run_on(data.path(), &folder, task, dataset));
+            assert_eq!(benchmark["samples"]["completed"], 3, "{}: {benchmark:#}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn a_broken_model_folder_is_refused_by_the_name_of_the_broken_file() {
+    let breakages: [(&str, Option<&str>); 6] = [
+        ("model.onnx", None),
+        ("config.json", None),
+        ("tokenizer.json", None),
+        ("config.json", Some("{")),
+        ("tokenizer.json", Some("{\"version\": \"1.0\"}")),
+        ("model.onnx", Some("not a model")),
+    ];
+    for (file, content) in breakages {
+        let data = tempfile::tempdir().unwrap();
+        let model = copied(data.path());
+        match content {
+            None => std::fs::remove_file(model.join(file)).unwrap(),
+            Some(content) => std::fs::write(model.join(file), content).unwrap(),
+        }
+        let output = run_on(data.path(), &model, "multiple-choice", "capitals");
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{file}: {:?}", output.status);
+        assert!(stderr_of(&output).contains(file), "{file}: {}", stderr_of(&output));
+    }
+}
+
+#[test]
+fn a_truncated_model_is_refused_and_crashes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let model = copied(data.path());
+    let file = model.join("model.onnx");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let output = run_on(data.path(), &model, "multiple-choice", "capitals");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr_of(&output));
+    assert!(stderr_of(&output).contains("model.onnx"), "{}", stderr_of(&output));
+}

@@ -1,0 +1,59 @@
+//! What the suites share: the program, a host, a client.
+
+mod host;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+pub(crate) use host::Host;
+
+/// The folder that the build fills: `target`.
+pub(crate) fn target_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows where it lies");
+    // target/debug/deps/it-…
+    test.ancestors().nth(3).expect("the test lies in the build's folder").to_owned()
+}
+
+/// The program as the development build leaves it.
+pub(crate) fn program() -> PathBuf {
+    let program = target_folder().join("debug").join(format!("llm-bench{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.is_file(), "{} is missing: run `cargo xtask test`", program.display());
+    let share = target_folder().join("share/llm-bench/plugins/multiple-choice.wasm");
+    assert!(share.is_file(), "{} is missing: run `cargo xtask layout`", share.display());
+    program
+}
+
+/// The stranger's plugin.
+pub(crate) fn hostile_plugin() -> PathBuf {
+    target_folder().join("share/llm-bench/demo/hostile.wasm")
+}
+
+/// Runs the program to its end, with a data folder of its own.
+pub(crate) fn run(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(program())
+        .args(arguments)
+        .env("LLM_BENCH_DATA_DIR", data)
+        .output()
+        .expect("the program starts")
+}
+
+/// The JSON that a command printed, which must have gone well.
+pub(crate) fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{}: {}", output.status, stderr_of(output));
+    serde_json::from_slice(&output.stdout).expect("the output is JSON")
+}
+
+pub(crate) fn stderr_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The value of a metric.
+pub(crate) fn metric(benchmark: &Value, name: &str) -> f64 {
+    benchmark["metrics"]
+        .as_array()
+        .and_then(|metrics| metrics.iter().find(|metric| metric["name"] == name))
+        .and_then(|metric| metric["value"].as_f64())
+        .unwrap_or_else(|| panic!("no metric {name} in {benchmark:#}"))
+}
