@@ -1,0 +1,27 @@
+//! Runs ONNX language models: tokenizers, chat templates, scoring, generation with a KV cache.
+//!
+//! [`OnnxRunner`] loads the native library and the models; each model lives on a thread of its own and is reached
+//! over a channel of plain requests and answers, so that the thread can become a process. Requests that wait
+//! together are batched. What the numbers mean follows lm-evaluation-harness 0.4.13 (its `hf` backend), token by token.
+
+mod batch;
+mod chat;
+mod digest;
+mod engine;
+mod external_data;
+mod folder;
+mod generation;
+mod graph;
+mod network;
+mod prompt;
+mod runner;
+mod runtime;
+mod sampling;
+mod scoring;
+mod settings;
+mod stop;
+mod tokenizer;
+mod white_space;
+mod worker;
+
+pub use runner::{OnnxRunner, RunnerConfig};

@@ -1,0 +1,146 @@
+//! The port's implementation: finds out about models, loads them, hands calls to their threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use llm_bench_core::model::{LoadedModel, Model, ModelAnswer, ModelFacts, ModelRequest, ModelRunner};
+use llm_bench_core::{Error, Result};
+use ort::environment::Environment;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::digest::DigestCache;
+use crate::engine::Engine;
+use crate::folder::ModelFolder;
+use crate::runtime;
+use crate::settings::ModelSettings;
+use crate::tokenizer::TextTokenizer;
+use crate::worker::{Command, serve};
+
+/// What the runner needs to know of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// The ONNX Runtime library, such as `lib/libonnxruntime.so`.
+    pub library: PathBuf,
+    /// Threads that one model may use; none: one for each core.
+    pub threads: Option<usize>,
+    /// Tokens that one batch may hold, padding and tokens to come included. A batch holds fewer where its logits
+    /// would take more than 512 MiB; a row that is longer runs alone.
+    pub max_batch_tokens: usize,
+}
+
+impl RunnerConfig {
+    pub fn new(library: impl Into<PathBuf>) -> Self {
+        Self { library: library.into(), threads: None, max_batch_tokens: 8192 }
+    }
+}
+
+/// Runs models with ONNX Runtime, each on a thread of its own.
+pub struct OnnxRunner {
+    config: RunnerConfig,
+    digests: Arc<DigestCache>,
+}
+
+impl OnnxRunner {
+    /// Nothing is loaded yet: a missing library matters only to those who load a model.
+    pub fn new(config: RunnerConfig) -> Self {
+        Self { config, digests: Arc::default() }
+    }
+
+    /// Loads the library, if this process has not loaded it yet, and tells what it is. A process has one library: a
+    /// later runner shares the first one's.
+    ///
+    /// # Errors
+    /// `unavailable`: `onnxruntime-missing` when there is no such file, `onnxruntime-incompatible` when it cannot be
+    /// used.
+    pub fn library(&self) -> Result<String> {
+        self.environment()?;
+        Ok(ort::info().to_owned())
+    }
+
+    fn environment(&self) -> Result<Environment> {
+        runtime::load(&self.config.library)
+    }
+}
+
+#[async_trait]
+impl ModelRunner for OnnxRunner {
+    async fn inspect(&self, path: &Path) -> Result<ModelFacts> {
+        let (path, digests) = (path.to_owned(), Arc::clone(&self.digests));
+        let inspected = tokio::task::spawn_blocking(move || inspect(&path, &digests)).await;
+        inspected.map_err(|error| {
+            Error::internal("inspection-failed", "looking at a model failed").because(error)
+        })?
+    }
+
+    async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>> {
+        let (commands, received) = channel::<Command>();
+        let (ready, opened) = oneshot::channel();
+        let (environment, config, path) = (self.environment()?, self.config.clone(), model.path.clone());
+        std::thread::Builder::new()
+            .name(format!("model {}", model.name))
+            .spawn(move || match Engine::open(&environment, &path, &config) {
+                Ok(mut engine) => {
+                    if ready.send(Ok(())).is_ok() {
+                        serve(&mut engine, &received);
+                    }
+                }
+                Err(error) => {
+                    // Nobody waits for a model whose loading was given up.
+                    let _ = ready.send(Err(error));
+                }
+            })
+            .map_err(|error| {
+                Error::unavailable("model-thread-failed", "no thread could be started for the model")
+                    .because(error)
+            })?;
+        opened.await.unwrap_or_else(|_| Err(thread_failed(&model.name)))?;
+        Ok(Arc::new(OnnxModel { name: model.name.clone(), commands }))
+    }
+}
+
+fn inspect(path: &Path, digests: &DigestCache) -> Result<ModelFacts> {
+    let folder = ModelFolder::open(path)?;
+    let settings = ModelSettings::read(&folder)?;
+    let tokenizer = TextTokenizer::open(path, &settings)?;
+    let (digest, bytes) = digests.digest(path, &folder.files)?;
+    let vocabulary_size = match settings.vocabulary_size {
+        Some(size) => u32::try_from(size).unwrap_or(u32::MAX),
+        None => u32::try_from(tokenizer.vocabulary_size()).unwrap_or(u32::MAX),
+    };
+    Ok(ModelFacts {
+        digest,
+        bytes,
+        architecture: settings.architecture,
+        max_length: u32::try_from(settings.max_length).unwrap_or(u32::MAX),
+        vocabulary_size,
+        has_chat_template: settings.chat_template.is_some(),
+    })
+}
+
+/// The near end of the channel to a model's thread. The thread ends when this is dropped.
+struct OnnxModel {
+    name: String,
+    commands: Sender<Command>,
+}
+
+#[async_trait]
+impl LoadedModel for OnnxModel {
+    async fn answer(&self, request: ModelRequest, cancel: CancellationToken) -> Result<ModelAnswer> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command { request, cancel: cancel.clone(), queued: Instant::now(), answer };
+        self.commands.send(command).map_err(|_| thread_failed(&self.name))?;
+        tokio::select! {
+            biased;
+            answer = answered => answer.unwrap_or_else(|_| Err(thread_failed(&self.name))),
+            () = cancel.cancelled() => Err(Error::cancelled("the call to the model was cancelled")),
+        }
+    }
+}
+
+fn thread_failed(name: &str) -> Error {
+    Error::unavailable("model-thread-failed", format!("the thread of the model `{name}` failed: see the log"))
+}

@@ -1,0 +1,141 @@
+//! Text to tokens and back, as the reference does it.
+
+use std::path::Path;
+
+use llm_bench_core::{Error, Result};
+use tokenizers::Tokenizer;
+
+use crate::prompt::{Piece, PromptText};
+use crate::settings::ModelSettings;
+
+/// A model's tokenizer with the special tokens that its configuration names.
+pub(crate) struct TextTokenizer {
+    tokenizer: Tokenizer,
+    /// The token that stands before a text without context: BOS, else EOS.
+    prefix: Option<u32>,
+    /// The prefix token's text; a text that starts with it gets no special tokens added.
+    prefix_text: Option<String>,
+    eos: Option<u32>,
+    cleans_up_spaces: bool,
+}
+
+impl TextTokenizer {
+    /// # Errors
+    /// `model-file-broken` for a `tokenizer.json` that is not a tokenizer.
+    pub(crate) fn open(folder: &Path, settings: &ModelSettings) -> Result<Self> {
+        let mut tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|error| {
+            Error::invalid("model-file-broken", format!("`tokenizer.json` is not a tokenizer: {error}"))
+        })?;
+        // Left over from training; lengths are this crate's affair.
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| Error::internal("tokenizer-failed", error.to_string()))?;
+        let tokens = &settings.tokens;
+        let id = |name: &str| tokens.text(name).and_then(|text| tokenizer.token_to_id(text));
+        let eos = id("eos_token").or(tokens.fallback_eos);
+        let prefix = id("bos_token").or(tokens.fallback_bos).or(eos);
+        let mut opened =
+            Self { tokenizer, prefix, prefix_text: None, eos, cleans_up_spaces: settings.cleans_up_spaces };
+        opened.prefix_text = prefix.map(|id| opened.decode(&[id], false)).transpose()?;
+        Ok(opened)
+    }
+
+    pub(crate) fn vocabulary_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    pub(crate) fn eos(&self) -> Option<u32> {
+        self.eos
+    }
+
+    /// # Errors
+    /// `no-prefix-token` when the tokenizer has neither BOS nor EOS.
+    pub(crate) fn prefix(&self) -> Result<u32> {
+        self.prefix.ok_or_else(|| {
+            Error::unsupported(
+                "no-prefix-token",
+                "the tokenizer names neither a BOS nor an EOS token, so a text without context has no start",
+            )
+        })
+    }
+
+    /// The texts of special tokens, the longest first.
+    pub(crate) fn special_texts(&self) -> Vec<String> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let mut texts: Vec<String> =
+            added.into_values().filter(|token| token.special).map(|token| token.content).collect();
+        texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
+        texts
+    }
+
+    /// Tokens with the special ones that the tokenizer's post-processor adds; none are added to a text that starts
+    /// with the prefix token's text already.
+    pub(crate) fn encode(&mut self, prompt: &PromptText) -> Result<Vec<u32>> {
+        let adds_special = !self.prefix_text.as_ref().is_some_and(|text| prompt.starts_with(text));
+        if let [Piece::Text(text)] = prompt.pieces.as_slice() {
+            return self.encode_text(text, adds_special);
+        }
+        let mut ids = Vec::new();
+        for (index, piece) in prompt.pieces.iter().enumerate() {
+            match piece {
+                Piece::Text(text) => ids.extend(self.encode_text(text, adds_special && index == 0)?),
+                Piece::Literal(text) => {
+                    if adds_special && index == 0 {
+                        ids.extend(self.encode_text("", true)?);
+                    }
+                    self.tokenizer.set_encode_special_tokens(true);
+                    let literal = self.encode_text(text, false);
+                    self.tokenizer.set_encode_special_tokens(false);
+                    ids.extend(literal?);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    pub(crate) fn encode_text(&self, text: &str, adds_special: bool) -> Result<Vec<u32>> {
+        match self.tokenizer.encode_fast(text, adds_special) {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => Err(Error::internal("tokenizer-failed", format!("the tokenizer failed: {error}"))),
+        }
+    }
+
+    pub(crate) fn decode(&self, ids: &[u32], skips_special: bool) -> Result<String> {
+        let text = self
+            .tokenizer
+            .decode(ids, skips_special)
+            .map_err(|error| Error::internal("tokenizer-failed", format!("the tokenizer failed: {error}")))?;
+        Ok(if self.cleans_up_spaces { clean_up(text) } else { text })
+    }
+}
+
+/// What transformers' `clean_up_tokenization` does: the replacements, in its order.
+fn clean_up(text: String) -> String {
+    const REPLACEMENTS: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    REPLACEMENTS
+        .iter()
+        .fold(text, |text, (from, to)| if text.contains(from) { text.replace(from, to) } else { text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean_up;
+
+    #[test]
+    fn spaces_before_punctuation_and_contractions_go() {
+        assert_eq!(clean_up("I 'm here , are n't you ?".to_owned()), "I'm here, aren't you?");
+        assert_eq!(clean_up("plain".to_owned()), "plain");
+    }
+}

@@ -1,0 +1,11 @@
+//! The runner on real models with the real library: no part is replaced.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod batches;
+mod calls;
+mod failures;
+mod generation;
+mod reference;
+mod support;
+mod tiny_llama;

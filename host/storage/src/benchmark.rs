@@ -1,0 +1,249 @@
+//! Benchmarks and what belongs to them.
+
+mod queue;
+
+use std::ops::RangeInclusive;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use llm_bench_core::benchmark::{
+    Benchmark, BenchmarkRepository, Lease, Outcome, Page, Plan, Progress, SampleCursor, Status,
+};
+use llm_bench_core::hardware::HardwareReading;
+use llm_bench_core::id::{BenchmarkId, WorkerId};
+use llm_bench_core::model::TokenUsage;
+use llm_bench_core::sample::{FailureCounts, Measurement, SampleRecord};
+use llm_bench_core::{Error, Result};
+use sqlx::{FromRow, Sqlite, Transaction};
+
+use crate::column::{Count, Document, Id, Moment, Word};
+use crate::error::database_error;
+use crate::json::ensure_readable;
+use crate::page::{self, page};
+use crate::{Storage, commit, hardware, sample};
+
+pub(crate) use queue::{ensure_exists, ensure_held};
+
+#[async_trait]
+impl BenchmarkRepository for Storage {
+    /// The lease decides the status: running with one, queued without.
+    async fn insert(&self, benchmark: &Benchmark, lease: Option<(WorkerId, Timestamp)>) -> Result<()> {
+        const INSERT: &str = "INSERT INTO benchmarks (id, status, plan, total, completed, failed, prompt_tokens,
+                completion_tokens, active_ms, created_at, started_at, cancel_requested, worker_id, lease_until)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO NOTHING";
+        ensure_readable("the plan", &benchmark.plan)?;
+        let (status, started_at) = match lease {
+            Some(_) => (Status::Running, Some(benchmark.started_at.unwrap_or(benchmark.created_at))),
+            None => (Status::Queued, benchmark.started_at),
+        };
+        let progress = &benchmark.progress;
+
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(INSERT)
+            .bind(Id(benchmark.id.0))
+            .bind(Word(status))
+            .bind(Document(&benchmark.plan))
+            .bind(Count(progress.total))
+            .bind(Count(progress.completed))
+            .bind(Count(progress.failed))
+            .bind(Count(progress.tokens.prompt))
+            .bind(Count(progress.tokens.completion))
+            .bind(Count(progress.active_ms))
+            .bind(Moment(benchmark.created_at))
+            .bind(started_at.map(Moment))
+            .bind(benchmark.cancel_requested)
+            .bind(lease.map(|(worker, _)| Id(worker.0)))
+            .bind(lease.map(|(_, until)| Moment(until)))
+            .execute(&mut *transaction)
+            .await
+            .map_err(database_error)?;
+        if done.rows_affected() == 0 {
+            let message = format!("there is a benchmark `{}` already", benchmark.id);
+            return Err(Error::conflict("benchmark-exists", message));
+        }
+        commit(transaction).await
+    }
+
+    async fn claim(&self, worker: WorkerId, now: Timestamp, until: Timestamp) -> Result<Option<Benchmark>> {
+        queue::claim(self, worker, now, until).await
+    }
+
+    async fn renew(&self, id: BenchmarkId, worker: WorkerId, until: Timestamp) -> Result<Lease> {
+        queue::renew(self, id, worker, until).await
+    }
+
+    async fn release(&self, id: BenchmarkId, worker: WorkerId) -> Result<()> {
+        queue::release(self, id, worker).await
+    }
+
+    async fn record_samples(
+        &self,
+        id: BenchmarkId,
+        worker: WorkerId,
+        samples: &[SampleRecord],
+        active_ms: u64,
+    ) -> Result<Progress> {
+        sample::record(self, id, worker, samples, active_ms).await
+    }
+
+    async fn finished_rows(&self, id: BenchmarkId) -> Result<Vec<RangeInclusive<u64>>> {
+        sample::finished_rows(self, id).await
+    }
+
+    async fn record_hardware(&self, id: BenchmarkId, readings: &[HardwareReading]) -> Result<()> {
+        hardware::record(self, id, readings).await
+    }
+
+    async fn finish(
+        &self,
+        id: BenchmarkId,
+        worker: WorkerId,
+        status: Status,
+        outcome: &Outcome,
+        at: Timestamp,
+    ) -> Result<()> {
+        queue::finish(self, id, worker, status, outcome, at).await
+    }
+
+    async fn request_cancel(&self, id: BenchmarkId, at: Timestamp) -> Result<Benchmark> {
+        queue::request_cancel(self, id, at).await
+    }
+
+    async fn find(&self, id: BenchmarkId) -> Result<Option<Benchmark>> {
+        const SELECT: &str = "SELECT * FROM benchmarks WHERE id = ?";
+        let row: Option<BenchmarkRow> = sqlx::query_as(SELECT)
+            .bind(Id(id.0))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(database_error)?;
+        Ok(row.map(Benchmark::from))
+    }
+
+    async fn list(
+        &self,
+        status: Option<Status>,
+        after: Option<BenchmarkId>,
+        limit: u32,
+    ) -> Result<Page<Benchmark, BenchmarkId>> {
+        const SELECT: &str = "SELECT * FROM benchmarks
+            WHERE id < coalesce(?, x'ffffffffffffffffffffffffffffffffff')
+            ORDER BY id DESC
+            LIMIT ?";
+        const SELECT_OF_STATUS: &str = "SELECT * FROM benchmarks
+            WHERE id < coalesce(?, x'ffffffffffffffffffffffffffffffffff') AND status = ?
+            ORDER BY id DESC
+            LIMIT ?";
+        let after = after.map(|id| Id(id.0));
+        let query = match status {
+            Some(status) => sqlx::query_as(SELECT_OF_STATUS).bind(after).bind(Word(status)),
+            None => sqlx::query_as(SELECT).bind(after),
+        };
+        let rows: Vec<BenchmarkRow> =
+            query.bind(page::rows_to_fetch(limit)).fetch_all(&self.readers).await.map_err(database_error)?;
+        Ok(page(rows.into_iter().map(Benchmark::from).collect(), limit, |benchmark| benchmark.id))
+    }
+
+    async fn samples(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+        limit: u32,
+    ) -> Result<Page<SampleRecord, SampleCursor>> {
+        sample::list(self, id, after, limit).await
+    }
+
+    fn measurements(&self, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>> {
+        sample::measurements(self, id)
+    }
+
+    async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts> {
+        sample::failures(&self.readers, id).await
+    }
+
+    async fn hardware(
+        &self,
+        id: BenchmarkId,
+        after: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Page<HardwareReading, Timestamp>> {
+        hardware::list(self, id, after, limit).await
+    }
+}
+
+/// Adds to the progress of a benchmark and gives its new one.
+pub(crate) async fn advance(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: BenchmarkId,
+    by: Progress,
+) -> Result<Progress> {
+    const UPDATE: &str = "UPDATE benchmarks
+        SET completed = completed + ?, failed = failed + ?, prompt_tokens = prompt_tokens + ?,
+            completion_tokens = completion_tokens + ?, active_ms = active_ms + ?
+        WHERE id = ?
+        RETURNING total, completed, failed, prompt_tokens, completion_tokens, active_ms";
+    let row: ProgressRow = sqlx::query_as(UPDATE)
+        .bind(Count(by.completed))
+        .bind(Count(by.failed))
+        .bind(Count(by.tokens.prompt))
+        .bind(Count(by.tokens.completion))
+        .bind(Count(by.active_ms))
+        .bind(Id(id.0))
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(database_error)?;
+    Ok(row.into())
+}
+
+#[derive(FromRow)]
+struct ProgressRow {
+    total: Count,
+    completed: Count,
+    failed: Count,
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    active_ms: Count,
+}
+
+impl From<ProgressRow> for Progress {
+    fn from(row: ProgressRow) -> Self {
+        Self {
+            total: row.total.0,
+            completed: row.completed.0,
+            failed: row.failed.0,
+            tokens: TokenUsage { prompt: row.prompt_tokens.0, completion: row.completion_tokens.0 },
+            active_ms: row.active_ms.0,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct BenchmarkRow {
+    id: Id,
+    status: Word<Status>,
+    plan: Document<Plan>,
+    #[sqlx(flatten)]
+    progress: ProgressRow,
+    created_at: Moment,
+    started_at: Option<Moment>,
+    finished_at: Option<Moment>,
+    outcome: Option<Document<Outcome>>,
+    cancel_requested: bool,
+}
+
+impl From<BenchmarkRow> for Benchmark {
+    fn from(row: BenchmarkRow) -> Self {
+        Self {
+            id: BenchmarkId(row.id.0),
+            plan: row.plan.0,
+            status: row.status.0,
+            progress: row.progress.into(),
+            created_at: row.created_at.0,
+            started_at: row.started_at.map(|moment| moment.0),
+            finished_at: row.finished_at.map(|moment| moment.0),
+            outcome: row.outcome.map(|document| document.0),
+            cancel_requested: row.cancel_requested,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Finished samples.
+
+mod call;
+mod measurement;
+
+use std::ops::RangeInclusive;
+
+use llm_bench_core::benchmark::{Page, Progress, SampleCursor};
+use llm_bench_core::id::{BenchmarkId, WorkerId};
+use llm_bench_core::sample::{
+    Failure, FailureCounts, FailureKind, GuestUsage, Passage, SampleRecord, Solution,
+};
+use llm_bench_core::{Json, Result, Row};
+use sqlx::{FromRow, Sqlite, SqliteExecutor, Transaction};
+
+use crate::column::{Count, Document, Id, Real, Word};
+use crate::error::database_error;
+use crate::page::{self, page};
+use crate::text::Texts;
+use crate::{Storage, benchmark, commit};
+
+pub(crate) use measurement::measurements;
+
+pub(crate) async fn record(
+    storage: &Storage,
+    id: BenchmarkId,
+    worker: WorkerId,
+    samples: &[SampleRecord],
+    active_ms: u64,
+) -> Result<Progress> {
+    // Done before the transaction, which other writers wait for.
+    let mut texts = Texts::default();
+    let requests = samples
+        .iter()
+        .map(|sample| sample.calls.iter().map(|call| call::request_to_text(call, &mut texts)).collect())
+        .collect::<Result<Vec<Vec<String>>>>()?;
+
+    let mut transaction = storage.write().await?;
+    benchmark::ensure_held(&mut transaction, id, worker).await?;
+    texts.store(&mut transaction).await?;
+    let mut progress = Progress { active_ms, ..Progress::default() };
+    for (sample, requests) in samples.iter().zip(&requests) {
+        if !insert(&mut transaction, id, sample).await? {
+            continue;
+        }
+        measurement::insert(&mut transaction, id, sample).await?;
+        call::insert(&mut transaction, id, sample, requests).await?;
+        match sample.failure {
+            None => progress.completed += 1,
+            Some(_) => progress.failed += 1,
+        }
+        for call in &sample.calls {
+            progress.tokens.prompt += call.tokens.prompt;
+            progress.tokens.completion += call.tokens.completion;
+        }
+    }
+    let progress = benchmark::advance(&mut transaction, id, progress).await?;
+    commit(transaction).await?;
+    Ok(progress)
+}
+
+/// Whether the sample was not there yet.
+async fn insert(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: BenchmarkId,
+    sample: &SampleRecord,
+) -> Result<bool> {
+    // The solution's detail has a column of its own: what a guest nests as deep as can be read must not lie deeper.
+    const INSERT: &str = "INSERT INTO samples (benchmark_id, sample_index, repeat, failure_kind, fuel,
+            peak_memory_bytes, duration_ms, failure, answer, passages, detail, target)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (benchmark_id, sample_index, repeat) DO NOTHING";
+    let solution = sample.solution.as_ref();
+    let done = sqlx::query(INSERT)
+        .bind(Id(id.0))
+        .bind(Count(sample.index))
+        .bind(sample.repeat)
+        .bind(sample.failure.as_ref().map(|failure| Word(failure.kind)))
+        .bind(Count(sample.usage.fuel))
+        .bind(Count(sample.usage.peak_memory_bytes))
+        .bind(Real(sample.duration_ms))
+        .bind(sample.failure.as_ref().map(Document))
+        .bind(solution.and_then(|solution| solution.answer.as_ref()))
+        .bind(solution.map(|solution| Document(&solution.passages)))
+        .bind(solution.and_then(|solution| solution.detail.as_ref()).map(Document))
+        .bind(sample.target.as_ref().map(Document))
+        .execute(&mut **transaction)
+        .await
+        .map_err(database_error)?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Row numbers that follow each other differ from their rank by the same number, which so names their run.
+pub(crate) async fn finished_rows(storage: &Storage, id: BenchmarkId) -> Result<Vec<RangeInclusive<u64>>> {
+    const RUNS: &str = "SELECT min(sample_index), max(sample_index)
+        FROM (
+            SELECT sample_index, sample_index - row_number() OVER (ORDER BY sample_index) AS run
+            FROM samples
+            WHERE benchmark_id = ? AND repeat = 0
+        )
+        GROUP BY run
+        ORDER BY run";
+    let runs: Vec<(Count, Count)> =
+        sqlx::query_as(RUNS).bind(Id(id.0)).fetch_all(&storage.readers).await.map_err(database_error)?;
+    Ok(runs.into_iter().map(|(first, last)| first.0..=last.0).collect())
+}
+
+pub(crate) async fn failures(executor: impl SqliteExecutor<'_>, id: BenchmarkId) -> Result<FailureCounts> {
+    const COUNT: &str = "SELECT failure_kind, count(*) FROM samples
+        WHERE benchmark_id = ? AND failure_kind IS NOT NULL
+        GROUP BY failure_kind";
+    let counts: Vec<(Word<FailureKind>, Count)> =
+        sqlx::query_as(COUNT).bind(Id(id.0)).fetch_all(executor).await.map_err(database_error)?;
+    Ok(counts.into_iter().map(|(kind, count)| (kind.0, count.0)).collect())
+}
+
+pub(crate) async fn list(
+    storage: &Storage,
+    id: BenchmarkId,
+    after: Option<SampleCursor>,
+    limit: u32,
+) -> Result<Page<SampleRecord, SampleCursor>> {
+    const SELECT: &str = "SELECT * FROM samples
+        WHERE benchmark_id = ?1 AND (sample_index, repeat) > (coalesce(?2, -1), coalesce(?3, -1))
+        ORDER BY sample_index, repeat
+        LIMIT ?4";
+    let rows: Vec<SampleRow> = sqlx::query_as(SELECT)
+        .bind(Id(id.0))
+        .bind(after.map(|(index, _)| Count(index)))
+        .bind(after.map(|(_, repeat)| repeat))
+        .bind(page::rows_to_fetch(limit))
+        .fetch_all(&storage.readers)
+        .await
+        .map_err(database_error)?;
+    let mut page = page(rows.into_iter().map(SampleRecord::from).collect(), limit, place);
+
+    // A finished sample never changes, so these need no snapshot in common with the rows above.
+    let (Some(first), Some(last)) = (page.items.first().map(place), page.items.last().map(place)) else {
+        return Ok(page);
+    };
+    let mut measurements = measurement::between(storage, id, first, last).await?;
+    let mut calls = call::between(storage, id, first, last).await?;
+    for sample in &mut page.items {
+        sample.measurements = measurements.remove(&place(sample)).unwrap_or_default();
+        sample.calls = calls.remove(&place(sample)).unwrap_or_default();
+    }
+    Ok(page)
+}
+
+fn place(sample: &SampleRecord) -> SampleCursor {
+    (sample.index, sample.repeat)
+}
+
+#[derive(FromRow)]
+struct SampleRow {
+    sample_index: Count,
+    repeat: u32,
+    fuel: Count,
+    peak_memory_bytes: Count,
+    duration_ms: Real,
+    failure: Option<Document<Failure>>,
+    answer: Option<String>,
+    passages: Option<Document<Vec<Passage>>>,
+    detail: Option<Document<Json>>,
+    target: Option<Document<Row>>,
+}
+
+/// Without measurements and calls, which stand in other tables.
+impl From<SampleRow> for SampleRecord {
+    fn from(row: SampleRow) -> Self {
+        let SampleRow { answer, detail, .. } = row;
+        Self {
+            index: row.sample_index.0,
+            repeat: row.repeat,
+            solution: row.passages.map(|passages| Solution {
+                answer,
+                passages: passages.0,
+                detail: detail.map(|detail| detail.0),
+            }),
+            target: row.target.map(|target| target.0),
+            measurements: Vec::new(),
+            calls: Vec::new(),
+            usage: GuestUsage { fuel: row.fuel.0, peak_memory_bytes: row.peak_memory_bytes.0 },
+            failure: row.failure.map(|failure| failure.0),
+            duration_ms: row.duration_ms.0,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What scorers made of samples.
+
+use std::collections::HashMap;
+
+use futures::stream::{BoxStream, StreamExt};
+use llm_bench_core::Result;
+use llm_bench_core::benchmark::SampleCursor;
+use llm_bench_core::id::BenchmarkId;
+use llm_bench_core::sample::{Measurement, SampleRecord};
+use sqlx::{FromRow, Sqlite, Transaction};
+
+use crate::Storage;
+use crate::column::{Count, Id, Real};
+use crate::error::database_error;
+
+pub(super) async fn insert(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: BenchmarkId,
+    sample: &SampleRecord,
+) -> Result<()> {
+    const INSERT: &str =
+        "INSERT INTO measurements (benchmark_id, sample_index, repeat, position, metric, filter, value,
+            weight, reason)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    for (position, measurement) in (0_i64..).zip(&sample.measurements) {
+        sqlx::query(INSERT)
+            .bind(Id(id.0))
+            .bind(Count(sample.index))
+            .bind(sample.repeat)
+            .bind(position)
+            .bind(&measurement.metric)
+            .bind(&measurement.filter)
+            .bind(measurement.value.map(Real))
+            .bind(Real(measurement.weight))
+            .bind(&measurement.reason)
+            .execute(&mut **transaction)
+            .await
+            .map_err(database_error)?;
+    }
+    Ok(())
+}
+
+/// The measurements of the samples from `first` to `last`.
+pub(super) async fn between(
+    storage: &Storage,
+    id: BenchmarkId,
+    first: SampleCursor,
+    last: SampleCursor,
+) -> Result<HashMap<SampleCursor, Vec<Measurement>>> {
+    const SELECT: &str = "SELECT * FROM measurements
+        WHERE benchmark_id = ? AND (sample_index, repeat) >= (?, ?) AND (sample_index, repeat) <= (?, ?)
+        ORDER BY sample_index, repeat, position";
+    let rows: Vec<PlacedRow> = sqlx::query_as(SELECT)
+        .bind(Id(id.0))
+        .bind(Count(first.0))
+        .bind(first.1)
+        .bind(Count(last.0))
+        .bind(last.1)
+        .fetch_all(&storage.readers)
+        .await
+        .map_err(database_error)?;
+    let mut measurements: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        measurements.entry((row.sample_index.0, row.repeat)).or_default().push(row.measurement.into());
+    }
+    Ok(measurements)
+}
+
+/// Reads row by row: the driver holds a few dozen at a time.
+pub(crate) fn measurements(storage: &Storage, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>> {
+    const SELECT: &str = "SELECT metric, filter, value, weight, reason FROM measurements
+        WHERE benchmark_id = ?1 AND NOT EXISTS (
+            SELECT 1 FROM samples
+            WHERE samples.benchmark_id = measurements.benchmark_id
+                AND samples.sample_index = measurements.sample_index
+                AND samples.repeat = measurements.repeat
+                AND samples.failure_kind IS NOT NULL
+        )
+        ORDER BY sample_index, repeat, position";
+    sqlx::query_as::<_, MeasurementRow>(SELECT)
+        .bind(Id(id.0))
+        .fetch(&storage.readers)
+        .map(|row| row.map(Measurement::from).map_err(database_error))
+        .boxed()
+}
+
+#[derive(FromRow)]
+struct PlacedRow {
+    sample_index: Count,
+    repeat: u32,
+    #[sqlx(flatten)]
+    measurement: MeasurementRow,
+}
+
+#[derive(FromRow)]
+struct MeasurementRow {
+    metric: String,
+    filter: Option<String>,
+    value: Option<Real>,
+    weight: Real,
+    reason: Option<String>,
+}
+
+impl From<MeasurementRow> for Measurement {
+    fn from(row: MeasurementRow) -> Self {
+        Self {
+            metric: row.metric,
+            filter: row.filter,
+            value: row.value.map(|value| value.0),
+            weight: row.weight.0,
+            reason: row.reason,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What the repositories promise, against real files.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests to a reader, if not to the lint")]
+
+mod common;
+mod concurrency;
+mod lists;
+mod open;
+mod queue;
+mod registries;
+mod samples;

@@ -1,0 +1,128 @@
+//! Models, datasets and plugins by name.
+
+use llm_bench_core::ErrorKind;
+use llm_bench_core::dataset::{Dataset, DatasetRepository};
+use llm_bench_core::model::{Model, ModelRepository, Origin};
+use llm_bench_core::name::Name;
+use llm_bench_core::plugin::{Descriptor, Exports, Plugin, PluginRepository};
+
+use crate::common::{Database, at, model, split};
+
+#[tokio::test]
+async fn models_are_replaced_by_name_and_listed_in_order() {
+    let database = Database::new().await;
+    let models: &dyn ModelRepository = &database.storage;
+    models.save(&model("b")).await.unwrap();
+    models.save(&model("a")).await.unwrap();
+    let moved = Model { origin: Origin::Local, path: "/elsewhere".into(), ..model("b") };
+    models.save(&moved).await.unwrap();
+
+    assert_eq!(models.list().await.unwrap(), [model("a"), moved.clone()]);
+    assert_eq!(models.find("b").await.unwrap(), Some(moved));
+    assert_eq!(models.find("c").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_removed_model_is_gone_and_cannot_be_removed_again() {
+    let database = Database::new().await;
+    let models: &dyn ModelRepository = &database.storage;
+    models.save(&model("a")).await.unwrap();
+    models.remove("a").await.unwrap();
+    assert_eq!(models.find("a").await.unwrap(), None);
+    let error = models.remove("a").await.unwrap_err();
+    assert_eq!((error.kind, &*error.code), (ErrorKind::NotFound, "model-not-found"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_path_that_is_not_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let database = Database::new().await;
+    let models: &dyn ModelRepository = &database.storage;
+    let path = std::ffi::OsString::from_vec(vec![b'/', 0xff]).into();
+    let error = models.save(&Model { path, ..model("a") }).await.unwrap_err();
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "not-storable"));
+}
+
+#[tokio::test]
+async fn datasets_are_replaced_by_name_and_listed_in_order() {
+    let database = Database::new().await;
+    let datasets: &dyn DatasetRepository = &database.storage;
+    let dataset = |name: &str, licence: Option<&str>| Dataset {
+        name: name.to_owned(),
+        origin: Origin::Uploaded,
+        description: "countries and their capitals".to_owned(),
+        licence: licence.map(str::to_owned),
+        gold: vec!["answer".to_owned()],
+        splits: vec![split("train"), split("test")],
+    };
+    datasets.save(&dataset("capitals", None)).await.unwrap();
+    datasets.save(&dataset("arithmetic", None)).await.unwrap();
+    datasets.save(&dataset("capitals", Some("CC0-1.0"))).await.unwrap();
+
+    let expected = [dataset("arithmetic", None), dataset("capitals", Some("CC0-1.0"))];
+    assert_eq!(datasets.list().await.unwrap(), expected);
+    assert_eq!(datasets.find("capitals").await.unwrap().as_ref(), Some(&expected[1]));
+    datasets.remove("capitals").await.unwrap();
+    assert_eq!(datasets.remove("capitals").await.unwrap_err().code, "dataset-not-found");
+}
+
+fn plugin(name: &str, version: &str, digest: &str, seconds: i64) -> Plugin {
+    Plugin {
+        name: Name::new(name).unwrap(),
+        version: version.to_owned(),
+        digest: digest.repeat(32),
+        bytes: 55_000,
+        origin: Origin::Uploaded,
+        descriptor: Descriptor {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            description: "asks".to_owned(),
+            config_schema: serde_json::json!({"type": "object", "properties": {"b": {}, "a": {"x-gold": true}}}),
+            example_config: serde_json::json!({"threshold": 0.1}),
+            parts: vec!["subject".to_owned()],
+        },
+        exports: Exports { solver: true, scorer: true, aggregator: false },
+        imports: vec!["llm-bench:plugin/models@0.1.0".to_owned()],
+        created_at: at(seconds),
+        is_default: false,
+    }
+}
+
+#[tokio::test]
+async fn the_first_version_of_a_plugin_is_its_default_and_stays_so() {
+    let database = Database::new().await;
+    let plugins: &dyn PluginRepository = &database.storage;
+    let first = plugin("choice", "0.1.0", "aa", 1);
+    let second = Plugin { is_default: true, ..plugin("choice", "0.2.0", "bb", 2) };
+    plugins.insert(&first).await.unwrap();
+    plugins.insert(&second).await.unwrap();
+    plugins.insert(&plugin("another", "1.0.0", "cc", 3)).await.unwrap();
+
+    let first = Plugin { is_default: true, ..first };
+    let second = Plugin { is_default: false, ..second };
+    assert_eq!(plugins.find(&"choice".parse().unwrap()).await.unwrap(), Some(first.clone()));
+    assert_eq!(plugins.find(&"choice@0.2.0".parse().unwrap()).await.unwrap(), Some(second.clone()));
+    assert_eq!(plugins.find(&"choice@0.3.0".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(plugins.find(&"unknown".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(plugins.find_by_digest(&"bb".repeat(32)).await.unwrap(), Some(second.clone()));
+    assert_eq!(plugins.find_by_digest("bb").await.unwrap(), None);
+
+    let another = Plugin { is_default: true, ..plugin("another", "1.0.0", "cc", 3) };
+    assert_eq!(plugins.list().await.unwrap(), [another, second, first]);
+}
+
+#[tokio::test]
+async fn a_version_means_one_content_for_ever() {
+    let database = Database::new().await;
+    let plugins: &dyn PluginRepository = &database.storage;
+    plugins.insert(&plugin("choice", "0.1.0", "aa", 1)).await.unwrap();
+
+    plugins.insert(&plugin("choice", "0.1.0", "aa", 9)).await.unwrap();
+    let error = plugins.insert(&plugin("choice", "0.1.0", "bb", 9)).await.unwrap_err();
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Conflict, "plugin-version-exists"));
+    assert!(error.message.contains("choice@0.1.0"), "{error}");
+    let stored = plugins.list().await.unwrap();
+    assert_eq!(stored, [Plugin { is_default: true, ..plugin("choice", "0.1.0", "aa", 1) }]);
+}
