@@ -33,7 +33,8 @@ fn a_run_prints_json_and_writes_its_samples() {
     assert_eq!(samples.len() as u64, benchmark["samples"]["total"].as_u64().unwrap());
     for (index, sample) in samples.iter().enumerate() {
         assert_eq!(sample["id"], index.to_string());
-        for field in ["status", "metrics", "answer", "target", "calls", "fuel", "peak_memory_bytes", "error"] {
+        for field in ["status", "metrics", "answer", "target", "calls", "fuel", "peak_memory_bytes", "error"]
+        {
             assert!(sample.get(field).is_some(), "{field} is missing: {sample:#}");
         }
         for field in ["kind", "part", "request", "response", "tokens", "timings"] {
@@ -46,7 +47,8 @@ fn a_run_prints_json_and_writes_its_samples() {
 fn the_same_run_gives_the_same_numbers() {
     let data = tempfile::tempdir().unwrap();
     let once = json_of(&run(data.path(), &with(&["--format", "json", "--limit", "10"])));
-    let twice = json_of(&run(data.path(), &with(&["--format", "json", "--limit", "10", "--concurrency", "1"])));
+    let twice =
+        json_of(&run(data.path(), &with(&["--format", "json", "--limit", "10", "--concurrency", "1"])));
     assert_eq!(once["metrics"], twice["metrics"]);
     assert_ne!(once["id"], twice["id"]);
 }
@@ -61,7 +63,8 @@ fn every_built_in_task_runs_on_its_bundled_dataset() {
         ("perplexity", "stories", "word_perplexity", 1.0..=50.0),
     ];
     for (task, dataset, name, expected) in cases {
-        let arguments = ["run", "--model", "tiny-llama", "--task", task, "--dataset", dataset, "--format", "json"];
+        let arguments =
+            ["run", "--model", "tiny-llama", "--task", task, "--dataset", dataset, "--format", "json"];
         let benchmark = json_of(&run(data.path(), &arguments));
         let value = metric(&benchmark, name);
         assert!(expected.contains(&value), "{task} on {dataset}: {name} is {value}");
@@ -101,7 +104,8 @@ fn local_files_are_datasets_and_csv_too() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("mine.csv");
     std::fs::write(&file, "q,a,b,key\nWhat is the capital of France?,Rome,Paris,B\n").unwrap();
-    let config = r#"{"prompt": "Question: {{ q }}\nAnswer:", "choices": ["{{ a }}", "{{ b }}"], "answer": "key"}"#;
+    let config =
+        r#"{"prompt": "Question: {{ q }}\nAnswer:", "choices": ["{{ a }}", "{{ b }}"], "answer": "key"}"#;
     let file = file.to_str().unwrap();
     let arguments =
         ["run", "--model", "tiny-llama", "--task", "multiple-choice", "--dataset", file, "--config", config];
@@ -110,7 +114,8 @@ fn local_files_are_datasets_and_csv_too() {
     assert_eq!(metric(&benchmark, "acc"), 1.0);
 
     let missing = format!("train={file},test=/nowhere/x.jsonl");
-    let output = run(data.path(), &["run", "--model", "tiny-llama", "--task", "perplexity", "--dataset", &missing]);
+    let output =
+        run(data.path(), &["run", "--model", "tiny-llama", "--task", "perplexity", "--dataset", &missing]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr_of(&output).contains("/nowhere/x.jsonl"), "{}", stderr_of(&output));
 }
@@ -176,7 +181,10 @@ fn a_missing_library_is_named_with_the_way_out() {
     let output = without(&CAPITALS);
     assert_eq!(output.status.code(), Some(1));
     let message = stderr_of(&output);
-    assert!(message.contains("/nowhere/libonnxruntime.so") && message.contains("LLM_BENCH_ONNXRUNTIME"), "{message}");
+    assert!(
+        message.contains("/nowhere/libonnxruntime.so") && message.contains("LLM_BENCH_ONNXRUNTIME"),
+        "{message}"
+    );
     let doctor = without(&["doctor"]);
     assert_eq!(doctor.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("MISSING"));
@@ -187,7 +195,7 @@ fn the_doctor_finds_everything() {
     let data = tempfile::tempdir().unwrap();
     let findings = json_of(&run(data.path(), &["doctor", "--format", "json"]));
     let findings = findings.as_array().unwrap();
-    for what in ["ONNX Runtime", "wasmtime", "GPU", "plugins", "models", "datasets", "data folder"] {
+    for what in ["ONNX Runtime", "plugin contract", "GPU", "plugins", "models", "datasets", "data folder"] {
         let finding = findings.iter().find(|finding| finding["what"] == what);
         assert_eq!(finding.unwrap_or_else(|| panic!("{what} is not told"))["ok"], true, "{what}");
     }

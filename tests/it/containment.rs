@@ -22,35 +22,38 @@ async fn every_attack_fails_its_samples_by_name_and_the_neighbour_is_undisturbed
 
     let neighbour = host.create(&honest).await;
     let attacks = [
-        ("read-file", "plugin-error"),
-        ("open-socket", "plugin-error"),
-        ("spin", "fuel-exhausted"),
-        ("memory-bomb", "memory-limit"),
-        ("panic", "trap"),
-        ("abort", "trap"),
-        ("exit", "exit"),
-        ("recurse", "stack-overflow"),
-        ("host-call-flood", "call-limit"),
-        ("spin-in-score", "fuel-exhausted"),
-        ("panic-in-score", "trap"),
-        ("nan-measurement", "invalid-output"),
-        ("undeclared-measurement", "invalid-output"),
-        ("duplicate-measurement", "invalid-output"),
-        ("huge-answer", "invalid-output"),
-        ("open-judge", "denied"),
+        ("read-file", "solve", "denied"),
+        ("open-socket", "solve", "denied"),
+        ("spin", "solve", "fuel-exhausted"),
+        ("memory-bomb", "solve", "memory-limit"),
+        ("panic", "solve", "trap"),
+        ("abort", "solve", "trap"),
+        ("exit", "solve", "exit"),
+        ("recurse", "solve", "stack-overflow"),
+        ("host-call-flood", "solve", "call-limit"),
+        ("spin-in-score", "score", "fuel-exhausted"),
+        ("panic-in-score", "score", "trap"),
+        ("nan-measurement", "score", "invalid-output"),
+        ("undeclared-measurement", "score", "invalid-output"),
+        ("duplicate-measurement", "score", "invalid-output"),
+        ("huge-answer", "solve", "invalid-output"),
+        ("open-judge", "solve", "denied"),
     ];
-    for (behaviour, kind) in attacks {
+    let mut seen = Vec::new();
+    let mut wanted = Vec::new();
+    for (behaviour, phase, kind) in attacks {
         let id = host.create(&attack(behaviour)).await;
         let ended = host.ended(&id).await;
         assert_eq!(ended["status"], "completed", "{behaviour}: {ended:#}");
-        assert_eq!(ended["failures"], json!({ kind: 2 }), "{behaviour}: {:#?}", host.samples(&id).await);
-        let phase = if behaviour.ends_with("-in-score") || behaviour.ends_with("-measurement") { "score" } else { "solve" };
         for sample in host.samples(&id).await {
-            assert_eq!(sample["status"], "failed");
-            assert_eq!(sample["error"]["phase"], phase, "{behaviour}");
-            assert!(!sample["error"]["message"].as_str().unwrap().is_empty());
+            let failure = &sample["error"];
+            assert!(failure["message"].as_str().is_some_and(|message| !message.is_empty()), "{sample:#}");
+            seen.push(format!("{behaviour}: {} in {}", failure["kind"], failure["phase"]));
+            wanted.push(format!("{behaviour}: \"{kind}\" in \"{phase}\""));
         }
+        assert_eq!(ended["samples"]["failed"], 2, "{behaviour}");
     }
+    assert_eq!(seen, wanted);
     let ended = host.ended(&neighbour).await;
     assert_eq!(ended["status"], "completed");
     assert_eq!(ended["metrics"], alone["metrics"]);
@@ -108,6 +111,7 @@ async fn what_is_not_a_plugin_is_refused_with_a_reason() {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{name}: {problem:#}");
     }
     let plugins = host.get("/api/v1/plugins").await;
-    let names: Vec<_> = plugins["items"].as_array().unwrap().iter().map(|plugin| plugin["name"].clone()).collect();
+    let names: Vec<_> =
+        plugins["items"].as_array().unwrap().iter().map(|plugin| plugin["name"].clone()).collect();
     assert_eq!(names, ["generate-until", "multiple-choice", "perplexity"]);
 }

@@ -46,7 +46,10 @@ async fn a_benchmark_goes_on_after_sigkill_and_loses_no_finished_sample() {
 
     let host = Host::start(data.path());
     let resumed = host.get(&format!("/api/v1/benchmarks/{id}")).await;
-    assert!(resumed["samples"]["completed"].as_u64() < resumed["samples"]["total"].as_u64(), "killed too late");
+    assert!(
+        resumed["samples"]["completed"].as_u64() < resumed["samples"]["total"].as_u64(),
+        "killed too late"
+    );
     assert_complete(&host, &id, &before).await;
 }
 

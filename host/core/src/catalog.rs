@@ -50,8 +50,13 @@ impl Catalog {
             return Ok(plugin);
         }
         let known = self.plugins.list().await?;
-        let known: Vec<_> =
+        let mut known: Vec<_> =
             known.iter().map(|plugin| format!("{}@{}", plugin.name, plugin.version)).collect();
+        // A built-in plugin that was not needed yet is not registered, but can be named.
+        let missing = |name: &&String| !known.iter().any(|known| known.starts_with(&format!("{name}@")));
+        let built_in: Vec<_> = self.reserved.iter().filter(missing).cloned().collect();
+        known.extend(built_in);
+        known.sort();
         Err(not_found("plugin", &reference.to_string(), known.iter().map(String::as_str)))
     }
 

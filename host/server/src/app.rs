@@ -25,7 +25,7 @@ use crate::installation::{DataFolder, Installation};
 pub const COMPILE_PLUGIN: &str = "compile-plugin";
 
 /// How often the hardware is read.
-const HARDWARE_INTERVAL: Duration = Duration::from_millis(500);
+const HARDWARE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Guests that run at once, over all benchmarks.
 const GUESTS: u32 = 64;

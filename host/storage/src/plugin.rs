@@ -15,22 +15,37 @@ use crate::{Storage, commit};
 #[async_trait]
 impl PluginRepository for Storage {
     async fn insert(&self, plugin: &Plugin) -> Result<()> {
-        const SELECT_DIGEST: &str = "SELECT digest FROM plugins WHERE name = ? AND version = ?";
+        const SELECT_KNOWN: &str =
+            "SELECT digest, origin, is_default FROM plugins WHERE name = ? AND version = ?";
+        const MAKE_ROOM: &str = "DELETE FROM plugins WHERE name = ? AND version = ?";
+        const DEMOTE: &str = "UPDATE plugins SET is_default = 0 WHERE name = ?";
         const INSERT: &str =
             "INSERT INTO plugins (name, version, digest, bytes, origin, descriptor, exports, imports,
                 created_at, is_default)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NOT EXISTS (SELECT 1 FROM plugins WHERE name = ?1))";
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NOT EXISTS
+                (SELECT 1 FROM plugins WHERE name = ?1 AND is_default = 1))";
         ensure_readable("the plugin's description of itself", &plugin.descriptor)?;
 
+        let is_bundled = plugin.origin == Origin::Bundled;
         let mut transaction = self.write().await?;
-        let known: Option<String> = sqlx::query_scalar(SELECT_DIGEST)
+        let known: Option<(String, Word<Origin>, bool)> = sqlx::query_as(SELECT_KNOWN)
             .bind(plugin.name.as_str())
             .bind(&plugin.version)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(database_error)?;
         match known {
-            Some(digest) if digest == plugin.digest => return Ok(()),
+            Some((digest, _, is_default)) if digest == plugin.digest && (is_default || !is_bundled) => {
+                return Ok(());
+            }
+            Some((_, Word(Origin::Bundled), _)) if is_bundled => {
+                sqlx::query(MAKE_ROOM)
+                    .bind(plugin.name.as_str())
+                    .bind(&plugin.version)
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(database_error)?;
+            }
             Some(_) => {
                 return Err(Error::conflict(
                     "plugin-version-exists",
@@ -41,6 +56,13 @@ impl PluginRepository for Storage {
                 ));
             }
             None => {}
+        }
+        if is_bundled {
+            sqlx::query(DEMOTE)
+                .bind(plugin.name.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(database_error)?;
         }
         sqlx::query(INSERT)
             .bind(plugin.name.as_str())

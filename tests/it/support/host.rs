@@ -28,12 +28,9 @@ impl Host {
         let mut line = String::new();
         let stdout = process.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the host says something");
-        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the host said {line:?}"));
+        let address =
+            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the host said {line:?}"));
         Self { process, base: address.to_owned(), http: reqwest::Client::new() }
-    }
-
-    pub(crate) fn base(&self) -> &str {
-        &self.base
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -55,7 +52,11 @@ impl Host {
         let status = response.status();
         let kind = response.headers().get("content-type").cloned();
         let text = response.text().await.expect("the answer is text");
-        assert_eq!(kind.as_ref().and_then(|kind| kind.to_str().ok()), Some("application/problem+json"), "{text}");
+        assert_eq!(
+            kind.as_ref().and_then(|kind| kind.to_str().ok()),
+            Some("application/problem+json"),
+            "{text}"
+        );
         (status, serde_json::from_str(&text).expect("the problem is JSON"))
     }
 
@@ -89,10 +90,8 @@ impl Host {
 
     /// The benchmark once it has ended.
     pub(crate) async fn ended(&self, id: &str) -> Value {
-        self.wait_until(id, |benchmark| {
-            !matches!(benchmark["status"].as_str(), Some("queued" | "running"))
-        })
-        .await
+        self.wait_until(id, |benchmark| !matches!(benchmark["status"].as_str(), Some("queued" | "running")))
+            .await
     }
 
     /// All samples of a benchmark, a page at a time.
@@ -112,7 +111,8 @@ impl Host {
     pub(crate) async fn upload(&self, component: &Path) -> Value {
         let bytes = std::fs::read(component)
             .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask layout`", component.display()));
-        let request = self.request(Method::POST, "/api/v1/plugins").header("content-type", "application/wasm");
+        let request =
+            self.request(Method::POST, "/api/v1/plugins").header("content-type", "application/wasm");
         let response = request.body(bytes).send().await.expect("the host answers");
         let status = response.status();
         let body: Value = response.json().await.expect("the answer is JSON");

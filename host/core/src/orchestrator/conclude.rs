@@ -1,5 +1,7 @@
 //! The end of a benchmark: from stored samples to metrics, speed and hardware figures.
 
+use std::fmt::Write;
+
 use futures::TryStreamExt;
 
 use super::{Orchestrator, execute};
@@ -10,6 +12,8 @@ use crate::sample::FailureCounts;
 use crate::statistics::{Aggregator, Moments};
 use crate::{Error, Result};
 
+/// Samples in which the first failure is looked for.
+const SAMPLES_LOOKED_AT: u32 = 100;
 /// Hardware readings read back at once.
 const READINGS_PAGE: u32 = 1000;
 
@@ -21,7 +25,10 @@ impl Orchestrator {
             tracing::warn!(benchmark = %id, ?error, "a benchmark failed");
         }
         let failures = self.ports.benchmarks.failures(id).await?;
-        let error = error.as_ref().map(ErrorNote::from).or_else(|| too_many_failures(&benchmark, &failures));
+        let error = match &error {
+            Some(error) => Some(ErrorNote::from(error)),
+            None => self.too_many_failures(&benchmark, &failures).await?,
+        };
         let status = if error.is_some() { Status::Failed } else { Status::Completed };
         self.close(&benchmark, status, failures, error).await
     }
@@ -66,6 +73,33 @@ impl Orchestrator {
         })
     }
 
+    /// Why a benchmark fails that has more failed samples than it may; with the words of the first of them, since
+    /// most often they all fail for one reason.
+    async fn too_many_failures(
+        &self,
+        benchmark: &Benchmark,
+        failures: &FailureCounts,
+    ) -> Result<Option<ErrorNote>> {
+        let Progress { failed, total, .. } = benchmark.progress;
+        let max_failed = benchmark.plan.max_failed;
+        if !execute::exceeds(benchmark.progress, max_failed) {
+            return Ok(None);
+        }
+        let kinds: Vec<_> =
+            failures.iter().map(|(kind, count)| format!("{} {count}", kind.as_str())).collect();
+        let mut message = format!(
+            "{failed} of {total} samples failed ({}), more than the share of {max_failed} that was allowed",
+            kinds.join(", "),
+        );
+        let samples = self.ports.benchmarks.samples(benchmark.id, None, SAMPLES_LOOKED_AT).await?;
+        if let Some((index, failure)) =
+            samples.items.into_iter().find_map(|sample| sample.failure.map(|failure| (sample.index, failure)))
+        {
+            let _ = write!(message, "; sample {index}: {}", failure.message);
+        }
+        Ok(Some(ErrorNote { code: "too-many-failures".to_owned(), message }))
+    }
+
     /// None when no reading was taken while the benchmark ran.
     async fn summarise_hardware(&self, id: BenchmarkId) -> Result<Option<HardwareSummary>> {
         let mut cpu = Moments::default();
@@ -101,23 +135,6 @@ impl Orchestrator {
             mean_gpu_power_watts: gpu_power.mean(),
         }))
     }
-}
-
-fn too_many_failures(benchmark: &Benchmark, failures: &FailureCounts) -> Option<ErrorNote> {
-    if !execute::exceeds(benchmark.progress, benchmark.plan.max_failed) {
-        return None;
-    }
-    let kinds: Vec<_> = failures.iter().map(|(kind, count)| format!("{} {count}", kind.as_str())).collect();
-    Some(ErrorNote {
-        code: "too-many-failures".to_owned(),
-        message: format!(
-            "{} of {} samples failed ({}), more than the share of {} that was allowed",
-            benchmark.progress.failed,
-            benchmark.progress.total,
-            kinds.join(", "),
-            benchmark.plan.max_failed
-        ),
-    })
 }
 
 fn speed(progress: Progress) -> Speed {

@@ -22,6 +22,8 @@ use crate::{Error, Result, Row};
 
 /// Finished samples are written at least this often, so that little is lost with the process.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// The longest wait for a reading of the hardware.
+const READING_PATIENCE: Duration = Duration::from_secs(1);
 /// Finished samples written at once, at most.
 const FLUSH_SAMPLES: usize = 64;
 /// A benchmark that is bound to fail is stopped early only after so many failures, so that a person sees more
@@ -126,6 +128,8 @@ struct Execution<'a> {
     readings: watch::Receiver<HardwareReading>,
     unsaved_samples: Vec<SampleRecord>,
     unsaved_readings: Vec<HardwareReading>,
+    /// Whether a reading was taken since the samples began.
+    was_watched: bool,
     saved_at: Instant,
     progress: Progress,
 }
@@ -146,6 +150,7 @@ impl<'a> Execution<'a> {
             readings: orchestrator.ports.hardware.readings(),
             unsaved_samples: Vec::new(),
             unsaved_readings: Vec::new(),
+            was_watched: false,
             saved_at: Instant::now(),
             progress: benchmark.progress,
         }
@@ -160,8 +165,10 @@ impl<'a> Execution<'a> {
         let finished = self.orchestrator.ports.benchmarks.finished_rows(self.benchmark.id).await?;
         let rows = self.unfinished_rows(finished);
         self.saved_at = Instant::now();
+        self.readings.mark_unchanged();
         let end = self.drive(&runner, rows).await?;
         if end != End::LeaseLost {
+            self.await_a_reading().await;
             self.save().await?;
         }
         if end == End::AllRows && self.progress.finished() < self.progress.total {
@@ -248,10 +255,20 @@ impl<'a> Execution<'a> {
             .boxed()
     }
 
+    /// A benchmark may be shorter than the pause between two readings; one belongs to it all the same.
+    async fn await_a_reading(&mut self) {
+        if !self.was_watched {
+            // Without a reading in time the monitor has ended, and there is none to wait for.
+            let _ = tokio::time::timeout(READING_PATIENCE, self.readings.changed()).await;
+            self.readings.mark_changed();
+        }
+    }
+
     /// Writes what is finished, and tells how far the benchmark is.
     async fn save(&mut self) -> Result<()> {
         if self.readings.has_changed().unwrap_or(false) {
             self.unsaved_readings.push(self.readings.borrow_and_update().clone());
+            self.was_watched = true;
         }
         let store = &self.orchestrator.ports.benchmarks;
         if !self.unsaved_readings.is_empty() {

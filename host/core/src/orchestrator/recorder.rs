@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{LoadedModel, ModelRequest, ModelResponse, Timings, TokenUsage};
 use crate::plugin::ModelAccess;
 use crate::sample::{CallOutcome, ModelCall};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The models of one benchmark, by part.
 pub(super) type Parts = HashMap<String, Arc<dyn LoadedModel>>;
@@ -71,6 +71,12 @@ impl ModelAccess for Recorder {
         let model = self.part(part)?;
         self.fill_seeds(&mut request);
         let answer = model.answer(request.clone(), cancel).await;
+        if let Err(error) = &answer
+            && error.kind == ErrorKind::Internal
+        {
+            // The guest is told nothing of the host's defects.
+            tracing::error!(part, ?error, "a model call failed");
+        }
         let (outcome, tokens, timings) = match &answer {
             Ok(answer) => (CallOutcome::Response(answer.response.clone()), answer.usage, answer.timings),
             Err(error) => (

@@ -23,7 +23,6 @@ pub struct Aggregator {
 #[derive(Debug, Default)]
 struct Gathered {
     moments: Moments,
-    weighted_sum: f64,
     sum: f64,
     weights: f64,
     /// Kept for bootstrapped metrics only.
@@ -47,7 +46,6 @@ impl Aggregator {
         let gathered = self.gathered.entry(key).or_default();
         gathered.moments.add(value);
         gathered.sum += value;
-        gathered.weighted_sum += value * measurement.weight;
         gathered.weights += measurement.weight;
         if matches!(declaration.aggregation, Aggregation::Median | Aggregation::Perplexity) {
             gathered.values.push(value);
@@ -91,7 +89,8 @@ impl Gathered {
                 let spread = self.moments.standard_deviation().map(|deviation| deviation * self.root_count());
                 ((self.moments.count() > 0).then_some(self.sum), spread)
             }
-            Aggregation::WeightedMean => (per_weight(self.weighted_sum), None),
+            // As in the reference, the value of a weighted metric is a total already: Σ value / Σ weight.
+            Aggregation::WeightedMean => (per_weight(self.sum), None),
             Aggregation::WeightedPerplexity => (per_weight(self.sum).map(|mean| (-mean).exp()), None),
             Aggregation::BitsPerByte => {
                 (per_weight(self.sum).map(|mean| -mean / std::f64::consts::LN_2), None)

@@ -91,6 +91,31 @@ fn plugin(name: &str, version: &str, digest: &str, seconds: i64) -> Plugin {
 }
 
 #[tokio::test]
+async fn the_bundled_plugin_of_another_program_version_replaces_the_one_before() {
+    let database = Database::new().await;
+    let plugins: &dyn PluginRepository = &database.storage;
+    let bundled = |version: &str, digest: &str, seconds| Plugin {
+        origin: Origin::Bundled,
+        is_default: true,
+        ..plugin("choice", version, digest, seconds)
+    };
+    plugins.insert(&bundled("0.1.0", "aa", 1)).await.unwrap();
+    let rebuilt = bundled("0.1.0", "bb", 2);
+    plugins.insert(&rebuilt).await.unwrap();
+    assert_eq!(plugins.list().await.unwrap(), [rebuilt.clone()]);
+    let newer = bundled("0.2.0", "cc", 3);
+    plugins.insert(&newer).await.unwrap();
+    assert_eq!(plugins.find(&"choice".parse().unwrap()).await.unwrap(), Some(newer));
+    // The older program is started again.
+    plugins.insert(&rebuilt).await.unwrap();
+    assert_eq!(plugins.find(&"choice".parse().unwrap()).await.unwrap(), Some(rebuilt));
+
+    let foreign = plugin("choice", "0.2.0", "dd", 4);
+    let error = plugins.insert(&Plugin { origin: Origin::Uploaded, ..foreign }).await.unwrap_err();
+    assert_eq!(error.code, "plugin-version-exists");
+}
+
+#[tokio::test]
 async fn the_first_version_of_a_plugin_is_its_default_and_stays_so() {
     let database = Database::new().await;
     let plugins: &dyn PluginRepository = &database.storage;

@@ -1,0 +1,85 @@
+//! How a component becomes a plugin: it is inspected, compiled by a child process, and kept by its digest.
+
+mod child;
+mod compiler;
+mod inspection;
+mod library;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use llm_bench_core::{Error, Result};
+use sha2::{Digest, Sha256};
+
+pub use child::compile_in_child;
+pub use compiler::CompilerCommand;
+pub(crate) use library::Library;
+
+use inspection::Inspection;
+
+/// Largest component that is accepted.
+const COMPONENT_BYTES: u64 = 64 << 20;
+
+/// A component that passed inspection.
+pub(crate) struct Candidate {
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub(crate) digest: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) inspection: Inspection,
+}
+
+impl Candidate {
+    /// Reads and inspects a file.
+    ///
+    /// # Errors
+    /// `plugin-file` when it cannot be read, `plugin-too-large`, and what [`inspection`] refuses.
+    pub(crate) async fn read(path: &Path) -> Result<Self> {
+        let path = path.to_owned();
+        blocking(move || {
+            let bytes = read(&path)?;
+            let inspection = inspection::inspect(&bytes)?;
+            Ok(Self { digest: digest(&bytes), bytes, inspection })
+        })
+        .await
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |error| {
+        Error::invalid("plugin-file", format!("cannot read the component {}", path.display())).because(error)
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that a file that grows meanwhile is caught as well.
+    let mut file = File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::not_found("plugin-file", format!("there is no file {}", path.display()))
+        }
+        _ => unreadable(error),
+    })?;
+    (&mut file).take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > COMPONENT_BYTES {
+        let most = COMPONENT_BYTES >> 20;
+        return Err(Error::too_large("plugin-too-large", format!("a component has at most {most} MiB")));
+    }
+    Ok(bytes)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Runs what reads, writes or hashes large files on a thread for that.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("sandbox-defect", "admitting a plugin broke off").because(error))?
+}
+
+/// Where a component's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Compiled {
+    code: PathBuf,
+    /// Holds the SHA-256 of `code`.
+    seal: PathBuf,
+}

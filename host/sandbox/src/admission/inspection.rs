@@ -1,0 +1,212 @@
+//! What can be said of a component without compiling it.
+
+use llm_bench_core::plugin::Exports;
+use llm_bench_core::{Error, Result};
+use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
+use wasmtime::Engine;
+
+use crate::convert::lift::shown;
+
+const PACKAGE: &str = "llm-bench:plugin";
+const VERSION: &str = "0.1.0";
+
+/// Interfaces of the contract that the host provides.
+const PROVIDED: [&str; 3] = ["types", "models", "logging"];
+
+/// Interfaces of WASI 0.2 that are linked, most of them only to refuse.
+const WASI: [&str; 27] = [
+    "cli/environment",
+    "cli/exit",
+    "cli/stderr",
+    "cli/stdin",
+    "cli/stdout",
+    "cli/terminal-input",
+    "cli/terminal-output",
+    "cli/terminal-stderr",
+    "cli/terminal-stdin",
+    "cli/terminal-stdout",
+    "clocks/monotonic-clock",
+    "clocks/wall-clock",
+    "filesystem/preopens",
+    "filesystem/types",
+    "io/error",
+    "io/poll",
+    "io/streams",
+    "random/insecure",
+    "random/insecure-seed",
+    "random/random",
+    "sockets/instance-network",
+    "sockets/ip-name-lookup",
+    "sockets/network",
+    "sockets/tcp",
+    "sockets/tcp-create-socket",
+    "sockets/udp",
+    "sockets/udp-create-socket",
+];
+
+/// Largest function: compiling time and memory grow faster than a function's size. An interpreter's main loop has
+/// some hundred KiB.
+const FUNCTION_BYTES: usize = 1 << 20;
+/// Components in components in components; real ones nest twice.
+const NESTING: usize = 32;
+/// Imports and exports of the component itself.
+const NAMES: usize = 1000;
+
+/// What a component asks for and offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inspection {
+    pub(crate) exports: Exports,
+    /// In the component's order.
+    pub(crate) imports: Vec<String>,
+}
+
+/// Looks at a file: whether it is a component that this host can serve.
+///
+/// # Errors
+/// `invalid-plugin` for what is no sound component, `unsupported-plugin` for one of another world; both say what was
+/// found and what is supported.
+pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspection> {
+    expect_component(bytes)?;
+    let names = names(bytes)?;
+    for import in &names.imports {
+        check_import(import)?;
+    }
+    let exports = check_exports(&names.exports)?;
+    Ok(Inspection { exports, imports: names.imports })
+}
+
+/// Tells what else a file may be.
+fn expect_component(bytes: &[u8]) -> Result<()> {
+    let found = if bytes.is_empty() {
+        "the file is empty"
+    } else if Engine::detect_precompiled(bytes).is_some() {
+        "the file is compiled code; only the host compiles, so upload the component that it was made of"
+    } else if bytes.starts_with(b"\0asm") {
+        match bytes.get(4..8) {
+            None => "the file is cut off within its first 8 bytes",
+            Some([_, _, 1, 0]) => return Ok(()),
+            Some([1, 0, 0, 0]) => {
+                "the file is a core WebAssembly module, not a component; build it for wasm32-wasip2, or wrap it with \
+                 `wasm-tools component new`"
+            }
+            Some(_) => "the file is WebAssembly of an unknown version",
+        }
+    } else if bytes.trim_ascii_start().starts_with(b"(") || bytes.starts_with(b";;") {
+        "the file is WebAssembly text; translate it with `wasm-tools parse`"
+    } else {
+        "the file is no WebAssembly"
+    };
+    Err(invalid(format!(
+        "{found} (a plugin is a WebAssembly component that exports `{PACKAGE}/plugin@{VERSION}`)"
+    )))
+}
+
+#[derive(Default)]
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+/// The outermost component's imports and exports. Walks through everything on the way, so that a file that is cut
+/// off or absurd is refused here.
+fn names(bytes: &[u8]) -> Result<Names> {
+    let mut names = Names::default();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| broken(&error))? {
+            Payload::Version { encoding, .. } => {
+                if depth == 0 && encoding != Encoding::Component {
+                    return Err(invalid("the file is no component"));
+                }
+                depth += 1;
+                if depth > NESTING {
+                    return Err(invalid(format!("the component nests more than {NESTING} components")));
+                }
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CodeSectionEntry(body) if body.range().len() > FUNCTION_BYTES => {
+                return Err(invalid(format!(
+                    "a function of the component has {} bytes; at most {FUNCTION_BYTES} are compiled",
+                    body.range().len()
+                )));
+            }
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    names.imports.push(import.map_err(|error| broken(&error))?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    names.exports.push(export.map_err(|error| broken(&error))?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        if names.imports.len().max(names.exports.len()) > NAMES {
+            return Err(invalid(format!("the component imports or exports more than {NAMES} things")));
+        }
+    }
+    Ok(names)
+}
+
+fn check_import(import: &str) -> Result<()> {
+    if let Some((interface, version)) = contract(import) {
+        if version != VERSION {
+            return Err(other_version(version));
+        }
+        if PROVIDED.contains(&interface) {
+            return Ok(());
+        }
+    }
+    let wasi = import.strip_prefix("wasi:").and_then(|rest| rest.split_once('@'));
+    if wasi.is_some_and(|(interface, version)| version.starts_with("0.2.") && WASI.contains(&interface)) {
+        return Ok(());
+    }
+    Err(unsupported(format!(
+        "the component imports `{}`, which this host does not provide; it provides `{PACKAGE}/models@{VERSION}`, \
+         `{PACKAGE}/logging@{VERSION}` and WASI 0.2 (cli, clocks, filesystem, io, random, sockets)",
+        shown(import, 200)
+    )))
+}
+
+fn check_exports(exports: &[String]) -> Result<Exports> {
+    let interfaces: Vec<_> = exports.iter().filter_map(|export| contract(export)).collect();
+    if let Some((_, version)) = interfaces.iter().find(|(_, version)| *version != VERSION) {
+        return Err(other_version(version));
+    }
+    let has = |name| interfaces.iter().any(|(interface, _)| *interface == name);
+    if has("plugin") && (has("solver") || has("scorer")) {
+        return Ok(Exports { solver: has("solver"), scorer: has("scorer"), aggregator: has("aggregator") });
+    }
+    let found: Vec<_> = exports.iter().take(8).map(|export| format!("`{}`", shown(export, 100))).collect();
+    let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    Err(unsupported(format!(
+        "the component exports {found}; a plugin exports `{PACKAGE}/plugin@{VERSION}` and `{PACKAGE}/solver@{VERSION}` \
+         or `{PACKAGE}/scorer@{VERSION}` or both"
+    )))
+}
+
+/// The interface and version of a name that belongs to the contract.
+fn contract(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')
+}
+
+fn other_version(version: &str) -> Error {
+    unsupported(format!(
+        "the component is made for version {} of the contract `{PACKAGE}`; this host supports {VERSION}",
+        shown(version, 40)
+    ))
+}
+
+fn broken(error: &BinaryReaderError) -> Error {
+    // wasmparser's sentences end with the place: "… (at offset 0x1f)".
+    invalid(format!("the component is broken or cut off: {error}"))
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::invalid("invalid-plugin", message)
+}
+
+fn unsupported(message: impl Into<String>) -> Error {
+    Error::unsupported("unsupported-plugin", message)
+}

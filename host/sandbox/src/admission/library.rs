@@ -1,0 +1,214 @@
+//! The folder of admitted components and their compiled code.
+//!
+//! ```text
+//! components/<sha256>.wasm                                      what was admitted
+//! compiled/<sha256>-<wasmtime's settings and version>.cwasm     what is executed
+//! compiled/<sha256>-<…>.cwasm.sha256                            its seal
+//! ```
+//! A component outlives its compiled code: after an upgrade it is compiled anew. Files appear by renaming and are
+//! never changed in place.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use llm_bench_core::{Error, Result};
+use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempDir};
+use tokio::sync::Mutex;
+
+use super::{Candidate, Compiled, CompilerCommand, blocking, digest};
+use crate::engine;
+
+/// The folder, and how it is filled.
+pub(crate) struct Library {
+    components: PathBuf,
+    compiled: PathBuf,
+    /// What else than the component decides the compiled code.
+    compatibility: String,
+    compiler: CompilerCommand,
+    /// One compiler at a time: each may use gigabytes.
+    compiling: Mutex<()>,
+}
+
+impl Library {
+    /// Opens the folder, making it where it is missing, and closes it to other users.
+    ///
+    /// # Errors
+    /// `plugin-folder` when it cannot be made.
+    pub(crate) fn open(folder: &Path, compiler: CompilerCommand) -> Result<Self> {
+        let library = Self {
+            components: folder.join("components"),
+            compiled: folder.join("compiled"),
+            compatibility: engine::compatibility()?,
+            compiler,
+            compiling: Mutex::new(()),
+        };
+        for private in [folder, &library.components, &library.compiled] {
+            fs::create_dir_all(private)
+                .and_then(|()| fs::set_permissions(private, Permissions::from_mode(0o700)))
+                .map_err(|error| unusable(private, error))?;
+        }
+        Ok(library)
+    }
+
+    /// The compiled code of a candidate, compiled now unless it is there.
+    pub(crate) async fn compile(&self, candidate: &Candidate) -> Result<PathBuf> {
+        self.compile_bytes(&candidate.digest, &candidate.bytes).await
+    }
+
+    /// Keeps an admitted component.
+    pub(crate) async fn keep(&self, digest: &str, bytes: Vec<u8>) -> Result<()> {
+        let (folder, component) = (self.components.clone(), self.component(digest));
+        blocking(move || {
+            if component.exists() {
+                return Ok(());
+            }
+            write(&folder, &component, &bytes).map_err(|error| unusable(&component, error))
+        })
+        .await
+    }
+
+    /// Forgets the compiled code of a component that was refused after all.
+    pub(crate) async fn discard(&self, digest: &str) {
+        let (component, compiled) = (self.component(digest), self.compiled(digest));
+        let removed = blocking(move || {
+            if !component.exists() {
+                compiled.remove();
+            }
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!("{error:?}");
+        }
+    }
+
+    /// The compiled code of an admitted component; compiled anew where this version of the host has none.
+    ///
+    /// # Errors
+    /// `plugin-not-found` when no component of that digest was admitted.
+    pub(crate) async fn find(&self, digest: &str) -> Result<PathBuf> {
+        let missing =
+            || Error::not_found("plugin-not-found", format!("no component `{digest}` was admitted"));
+        // A digest that is none must not name a file elsewhere.
+        if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(missing());
+        }
+        let component = self.component(digest);
+        if !component.exists() {
+            return Err(missing());
+        }
+        if let Some(code) = self.ready(digest).await? {
+            return Ok(code);
+        }
+        let bytes =
+            blocking(move || fs::read(&component).map_err(|error| unusable(&component, error))).await?;
+        if self::digest(&bytes) != digest {
+            return Err(Error::internal(
+                "plugin-file",
+                format!("the stored component `{digest}` is damaged"),
+            ));
+        }
+        self.compile_bytes(digest, &bytes).await
+    }
+
+    async fn compile_bytes(&self, digest: &str, bytes: &[u8]) -> Result<PathBuf> {
+        if let Some(code) = self.ready(digest).await? {
+            return Ok(code);
+        }
+        let _alone = self.compiling.lock().await;
+        if let Some(code) = self.ready(digest).await? {
+            return Ok(code);
+        }
+        let unusable = |error| unusable(&self.compiled, error);
+        let bench = TempDir::new_in(&self.compiled).map_err(unusable)?;
+        let (input, output) = (bench.path().join("component.wasm"), bench.path().join("code.cwasm"));
+        tokio::fs::write(&input, bytes).await.map_err(unusable)?;
+        self.compiler.compile(&input, &output).await?;
+        let compiled = self.compiled(digest);
+        blocking(move || {
+            compiled.install(&output).map_err(|error| self::unusable(&output, error))?;
+            drop(bench);
+            Ok(compiled.code)
+        })
+        .await
+    }
+
+    /// The compiled code, if it is there and is what the child wrote.
+    async fn ready(&self, digest: &str) -> Result<Option<PathBuf>> {
+        let compiled = self.compiled(digest);
+        blocking(move || {
+            if !compiled.code.exists() {
+                return Ok(None);
+            }
+            if compiled.is_sealed() {
+                return Ok(Some(compiled.code));
+            }
+            tracing::warn!("compiled code {} is damaged; compiling it again", compiled.code.display());
+            compiled.remove();
+            Ok(None)
+        })
+        .await
+    }
+
+    fn component(&self, digest: &str) -> PathBuf {
+        self.components.join(format!("{digest}.wasm"))
+    }
+
+    fn compiled(&self, digest: &str) -> Compiled {
+        let name = format!("{digest}-{}.cwasm", self.compatibility);
+        Compiled { seal: self.compiled.join(format!("{name}.sha256")), code: self.compiled.join(name) }
+    }
+}
+
+impl Compiled {
+    /// Moves fresh code to its place; the seal is there first.
+    fn install(&self, fresh: &Path) -> io::Result<()> {
+        let folder = self.code.parent().unwrap_or(Path::new("."));
+        write(folder, &self.seal, hash_file(fresh)?.as_bytes())?;
+        fs::rename(fresh, &self.code)
+    }
+
+    fn is_sealed(&self) -> bool {
+        let seal = fs::read_to_string(&self.seal);
+        seal.is_ok_and(|seal| hash_file(&self.code).is_ok_and(|hash| hash == seal))
+    }
+
+    fn remove(&self) {
+        for file in [&self.code, &self.seal] {
+            if let Err(error) = fs::remove_file(file)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!("cannot remove {}: {error}", file.display());
+            }
+        }
+    }
+}
+
+fn hash_file(path: &Path) -> io::Result<String> {
+    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut hasher = Sha256::new();
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hex::encode(hasher.finalize()));
+        }
+        hasher.update(bytes);
+        let read = bytes.len();
+        reader.consume(read);
+    }
+}
+
+/// Writes a file that other users cannot read and that appears complete or not at all.
+fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn unusable(path: &Path, error: io::Error) -> Error {
+    Error::unavailable("plugin-folder", format!("cannot use {}: {error}", path.display())).because(error)
+}

@@ -1,0 +1,11 @@
+//! What `wit/plugin.wit` generates. Only `convert`, `guest` and `plugin` see it.
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "host",
+    imports: { default: async | trappable },
+    exports: { default: async },
+    with: {
+        "llm-bench:plugin/models.model": crate::guest::OpenModel,
+    },
+});

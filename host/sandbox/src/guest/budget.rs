@@ -1,0 +1,76 @@
+//! What is counted besides fuel and memory. Who spends more is ended, not told: a loop would only ask again.
+
+use std::fmt;
+
+use llm_bench_core::limits::Limits;
+use llm_bench_core::model::ModelRequest;
+use llm_bench_core::sample::FailureKind;
+
+/// What a generation request counts that names no maximum: the models' usual default.
+const DEFAULT_TOKENS: u64 = 256;
+
+/// Models that a guest may hold open at once.
+const OPEN_MODELS: u32 = 256;
+
+/// The end of a guest by the host's decision; travels through wasmtime as the error of a host call.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) kind: FailureKind,
+    pub(super) message: String,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// What is left of the counted budgets.
+pub(super) struct Budget {
+    limits: Limits,
+    host_calls: u32,
+    tokens: u64,
+    open_models: u32,
+}
+
+impl Budget {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, host_calls: 0, tokens: 0, open_models: 0 }
+    }
+
+    /// Counts one call of an imported function of the contract.
+    pub(super) fn count_call(&mut self) -> Result<(), Ended> {
+        self.host_calls += 1;
+        let most = self.limits.host_calls;
+        within(self.host_calls <= most, || format!("the plugin called its host more than {most} times"))
+    }
+
+    /// Counts the tokens that a request lets a model generate.
+    pub(super) fn count_tokens(&mut self, request: &ModelRequest) -> Result<(), Ended> {
+        let ModelRequest::Generate(requests) = request else { return Ok(()) };
+        let asked =
+            requests.iter().map(|request| request.sampling.max_tokens.map_or(DEFAULT_TOKENS, u64::from));
+        self.tokens = asked.fold(self.tokens, u64::saturating_add);
+        let (tokens, most) = (self.tokens, self.limits.requested_tokens);
+        within(tokens <= most, || {
+            format!("the plugin asked for {tokens} generated tokens; the limit is {most}")
+        })
+    }
+
+    pub(super) fn model_opened(&mut self) -> Result<(), Ended> {
+        self.open_models += 1;
+        within(self.open_models <= OPEN_MODELS, || {
+            format!("the plugin holds more than {OPEN_MODELS} models open at once")
+        })
+    }
+
+    pub(super) fn model_closed(&mut self) {
+        self.open_models = self.open_models.saturating_sub(1);
+    }
+}
+
+fn within(holds: bool, message: impl FnOnce() -> String) -> Result<(), Ended> {
+    if holds { Ok(()) } else { Err(Ended { kind: FailureKind::CallLimit, message: message() }) }
+}

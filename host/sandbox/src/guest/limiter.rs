@@ -1,0 +1,125 @@
+//! Memory of a guest, summed over all of its linear memories (wasmtime's own limiter counts each alone).
+
+use wasmtime::ResourceLimiter;
+
+use crate::engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+
+/// Elements of all tables together.
+const ALL_TABLE_ELEMENTS: usize = 10 * TABLE_ELEMENTS as usize;
+
+/// Grants growth up to a sum, and remembers the highest sum and whether growth was denied: a guest mostly ends itself
+/// by `unreachable` then, and the denial is the reason to tell.
+pub(super) struct Limiter {
+    limit: usize,
+    bytes: usize,
+    peak: usize,
+    elements: usize,
+    /// The growth that was granted last, to take back when the system refuses it after all.
+    granted: usize,
+    pub(super) denied: bool,
+}
+
+impl Limiter {
+    pub(super) fn new(limit_bytes: u64) -> Self {
+        let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+        Self { limit, bytes: 0, peak: 0, elements: 0, granted: 0, denied: false }
+    }
+
+    pub(super) fn limit_bytes(&self) -> u64 {
+        self.limit as u64
+    }
+
+    pub(super) fn peak_bytes(&self) -> u64 {
+        self.peak as u64
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        let bytes = self.bytes.saturating_add(growth);
+        self.granted = 0;
+        if bytes > self.limit {
+            self.denied = true;
+            return Ok(false);
+        }
+        // Past a memory's own maximum growth fails by itself and is nobody's denial.
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            self.granted = growth;
+            self.bytes = bytes;
+            self.peak = self.peak.max(bytes);
+        }
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.bytes -= std::mem::take(&mut self.granted);
+        tracing::debug!("a plugin's memory did not grow: {error:#}");
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let elements = self.elements.saturating_add(desired.saturating_sub(current));
+        let fits = elements <= ALL_TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum);
+        if fits {
+            self.elements = elements;
+        }
+        self.denied |= elements > ALL_TABLE_ELEMENTS;
+        Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 65_536;
+
+    #[test]
+    fn all_memories_count_together_and_a_denial_is_remembered() {
+        let mut limiter = Limiter::new(3 * PAGE as u64);
+        assert!(limiter.memory_growing(0, 2 * PAGE, None).unwrap());
+        assert!(limiter.memory_growing(0, PAGE, None).unwrap());
+        assert!(!limiter.denied);
+        assert!(!limiter.memory_growing(PAGE, 2 * PAGE, None).unwrap());
+        assert!(limiter.denied);
+        assert_eq!(limiter.peak_bytes(), 3 * PAGE as u64);
+    }
+
+    #[test]
+    fn growth_that_the_system_refuses_is_given_back() {
+        let mut limiter = Limiter::new(2 * PAGE as u64);
+        assert!(limiter.memory_growing(0, 2 * PAGE, None).unwrap());
+        limiter.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
+        assert!(limiter.memory_growing(0, 2 * PAGE, None).unwrap());
+    }
+
+    #[test]
+    fn growth_past_the_memory_s_own_maximum_is_not_counted() {
+        let mut limiter = Limiter::new(4 * PAGE as u64);
+        assert!(limiter.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
+        assert_eq!((limiter.peak_bytes(), limiter.denied), (0, false));
+    }
+}

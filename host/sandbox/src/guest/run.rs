@@ -1,0 +1,183 @@
+//! Running one call in an instance of its own.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use llm_bench_core::limits::Limits;
+use llm_bench_core::plugin::{GuestCall, ModelAccess};
+use llm_bench_core::sample::{FailureKind, GuestUsage};
+use llm_bench_core::{Error, Result};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre};
+
+use super::clock::{Stop, Timed};
+use super::failure::{Broken, contract_error};
+use super::state::{GuestState, NoModels};
+use crate::bindings::exports::llm_bench::plugin::{plugin, scorer, solver};
+use crate::bindings::llm_bench::plugin::types;
+
+/// Fuel between two yields: some tens of microseconds.
+const YIELD_FUEL: u64 = 100_000;
+/// Bytes that a guest may hand over in one call of the host, unless its output may be larger.
+const HANDOVER_BYTES: u64 = 16 << 20;
+/// Handles of all resources in the guest's own tables.
+const HANDLES: usize = 4096;
+
+/// A component, compiled, linked, and its exports looked up.
+pub(crate) struct Program {
+    pub(crate) instance: InstancePre<GuestState>,
+    pub(crate) plugin: plugin::GuestIndices,
+    pub(crate) solver: Option<solver::GuestIndices>,
+    pub(crate) scorer: Option<scorer::GuestIndices>,
+}
+
+/// A function that a plugin exports, with its arguments.
+pub(crate) trait Export: Send + 'static {
+    type Output: Send + 'static;
+
+    /// Calls the function. The outer error is a trap, the inner one the plugin's own.
+    fn call(
+        self,
+        program: &Program,
+        store: &mut Store<GuestState>,
+        instance: &Instance,
+    ) -> impl Future<Output = wasmtime::Result<Result<Self::Output, types::Error>>> + Send;
+}
+
+/// What a call may use and ask.
+pub(crate) struct Call {
+    pub(crate) limits: Limits,
+    pub(crate) seed: u64,
+    pub(crate) models: Arc<dyn ModelAccess>,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Call {
+    /// For a call that opens no model and depends on no sample.
+    pub(crate) fn bare(limits: Limits) -> Self {
+        Self { limits, seed: 0, models: Arc::new(NoModels), cancel: CancellationToken::new() }
+    }
+}
+
+impl From<GuestCall> for Call {
+    fn from(call: GuestCall) -> Self {
+        Self { limits: call.limits, seed: call.seed, models: call.models, cancel: call.cancel }
+    }
+}
+
+/// How a call ended and what it used.
+pub(crate) struct Finished<T> {
+    pub(crate) result: Result<T, Broken>,
+    pub(crate) log: Option<String>,
+    pub(crate) usage: GuestUsage,
+}
+
+impl<T> Finished<T> {
+    fn before_it_began(broken: Broken) -> Self {
+        Self { result: Err(broken), log: None, usage: GuestUsage::default() }
+    }
+}
+
+/// The threads of the guests. They are nobody else's, so that guests can't starve the server.
+pub(crate) struct GuestRuntime {
+    /// Present until it is dropped.
+    threads: Option<Runtime>,
+    places: Semaphore,
+    max_memory_bytes: u64,
+}
+
+impl GuestRuntime {
+    /// Room for `concurrency` guests at once; others wait for a place, which counts against none of their clocks.
+    pub(crate) fn new(concurrency: u32, max_memory_bytes: u64) -> Result<Self> {
+        let threads =
+            tokio::runtime::Builder::new_multi_thread().thread_name("guest").enable_all().build().map_err(
+                |error| Error::internal("sandbox-threads", "the guests' threads cannot start").because(error),
+            )?;
+        Ok(Self { threads: Some(threads), places: Semaphore::new(concurrency as usize), max_memory_bytes })
+    }
+
+    /// Runs `work` on the guests' threads; dropping the future ends it.
+    pub(crate) async fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let gone = || Error::internal("sandbox-defect", "a call of the sandbox broke off");
+        let threads = self.threads.as_ref().ok_or_else(gone)?;
+        AbortOnDropHandle::new(threads.spawn(work)).await.map_err(|error| gone().because(error))
+    }
+
+    /// Runs one call in a fresh store and instance.
+    pub(crate) async fn call<E: Export>(
+        self: &Arc<Self>,
+        program: Arc<Program>,
+        call: Call,
+        export: E,
+    ) -> Finished<E::Output> {
+        let runtime = Arc::clone(self);
+        let finished = self.spawn(async move { runtime.run(&program, &call, export).await }).await;
+        finished.unwrap_or_else(|error| {
+            tracing::error!("{error:?}");
+            Finished::before_it_began(Broken::new(FailureKind::Internal, error.message))
+        })
+    }
+
+    async fn run<E: Export>(&self, program: &Program, call: &Call, export: E) -> Finished<E::Output> {
+        let stopped = |stop| Broken::stopped(stop, &call.limits);
+        let _place = tokio::select! {
+            biased;
+            () = call.cancel.cancelled() => return Finished::before_it_began(stopped(Stop::Cancelled)),
+            place = self.places.acquire() => place,
+        };
+        // However the call ends, models drop what it still waits for.
+        let cancel = call.cancel.child_token();
+        let _models_stop = cancel.clone().drop_guard();
+        let memory_bytes = call.limits.memory_bytes.min(self.max_memory_bytes);
+        let state = GuestState::new(call, memory_bytes, cancel.clone());
+        let clock = Arc::clone(&state.clock);
+        let mut store = match store(program, state, &call.limits) {
+            Ok(store) => store,
+            Err(error) => {
+                let message = format!("no store for the plugin: {error:#}");
+                return Finished::before_it_began(Broken::new(FailureKind::Internal, message));
+            }
+        };
+
+        let guest = async {
+            let instance = program.instance.instantiate_async(&mut store).await?;
+            export.call(program, &mut store, &instance).await
+        };
+        let result = match Timed::new(guest, clock, cancel).await {
+            Err(stop) => Err(stopped(stop)),
+            Ok(Err(error)) => Err(Broken::ended(&error, store.data(), &call.limits)),
+            Ok(Ok(Err(error))) => Err(contract_error(&error)),
+            Ok(Ok(Ok(output))) => Ok(output),
+        };
+        let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        let usage = GuestUsage { fuel, peak_memory_bytes: store.data().limiter.peak_bytes() };
+        Finished { result, log: store.data().log.text(), usage }
+    }
+}
+
+impl Drop for GuestRuntime {
+    /// Waits for nobody: the sandbox may be dropped where waiting is not allowed.
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+fn store(program: &Program, state: GuestState, limits: &Limits) -> wasmtime::Result<Store<GuestState>> {
+    let mut store = Store::new(program.instance.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_fuel(limits.fuel)?;
+    store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
+    let handover = HANDOVER_BYTES.max(limits.output_bytes.saturating_mul(2));
+    store.set_hostcall_fuel(usize::try_from(handover).unwrap_or(usize::MAX));
+    store.set_max_component_handles(HANDLES);
+    Ok(store)
+}

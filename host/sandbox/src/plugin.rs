@@ -1,0 +1,219 @@
+//! A loaded plugin: the port's calls, each turned into an export of the contract.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use llm_bench_core::limits::Limits;
+use llm_bench_core::plugin::{Descriptor, GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration};
+use llm_bench_core::sample::{FailureKind, Measurement, Phase, Sample, Solution};
+use llm_bench_core::{Error, Json, Result, Row};
+use wasmtime::Store;
+use wasmtime::component::Instance;
+
+use crate::bindings::exports::llm_bench::plugin::plugin;
+use crate::bindings::llm_bench::plugin::types;
+use crate::convert::{lift, lower};
+use crate::guest::{Broken, Call, Export, Finished, GuestRuntime, GuestState, Program, contract_error};
+
+/// Budgets of `describe`, which does next to nothing: an interpreter may start for it.
+const DESCRIBE_FUEL: u64 = 5_000_000_000;
+const DESCRIBE_MEMORY_BYTES: u64 = 128 << 20;
+const DESCRIBE_TIMEOUT_MS: u64 = 10_000;
+
+/// A compiled component and the threads that run it.
+pub(crate) struct WasmPlugin {
+    pub(crate) runtime: Arc<GuestRuntime>,
+    pub(crate) program: Arc<Program>,
+}
+
+impl WasmPlugin {
+    /// Asks the plugin what it is.
+    ///
+    /// # Errors
+    /// `plugin-failed` where it does not answer, `invalid-plugin` where the answer breaks a rule, `unsupported-plugin`
+    /// where an export has another type than the contract's.
+    pub(crate) async fn describe(&self) -> Result<Descriptor> {
+        let limits = Limits {
+            fuel: DESCRIBE_FUEL,
+            memory_bytes: DESCRIBE_MEMORY_BYTES,
+            compute_timeout_ms: DESCRIBE_TIMEOUT_MS,
+            ..Limits::default()
+        };
+        let finished = self.call(Call::bare(limits), Describe).await;
+        let answer = finished.result.map_err(|broken| failed("describe itself", &broken))?;
+        let raw = answer.map_err(|misfit| unfit(&misfit))?;
+        lift::descriptor(raw).map_err(|wrong| {
+            Error::invalid("invalid-plugin", format!("what the plugin says of itself is refused: {wrong}"))
+        })
+    }
+
+    async fn call<E: Export>(&self, call: Call, export: E) -> Finished<E::Output> {
+        self.runtime.call(Arc::clone(&self.program), call, export).await
+    }
+}
+
+#[async_trait]
+impl LoadedPlugin for WasmPlugin {
+    async fn metrics(&self, config: &Json, limits: &Limits) -> Result<Vec<MetricDeclaration>> {
+        let finished = self.call(Call::bare(*limits), Metrics(lower::json(config))).await;
+        let answer = finished.result.map_err(|broken| failed("check a config", &broken))?;
+        let raw = answer.map_err(|error| {
+            let broken = contract_error(&error);
+            match error.code {
+                types::ErrorCode::InvalidConfig => Error::invalid("invalid-config", broken.message),
+                _ => failed("check a config", &broken),
+            }
+        })?;
+        lift::metrics(raw).map_err(|wrong| failed("check a config", &Broken::output(&wrong)))
+    }
+
+    async fn solve(&self, call: GuestCall, sample: Sample) -> GuestOutcome<Solution> {
+        let limits = call.limits;
+        let export = Solve { context: lower::context(&call.context), sample: lower::sample(&sample) };
+        let finished = self.call(call.into(), export).await;
+        outcome(finished, Phase::Solve, |raw| lift::solution(raw, &limits))
+    }
+
+    async fn score(
+        &self,
+        call: GuestCall,
+        sample: Sample,
+        solution: Solution,
+        target: Row,
+    ) -> GuestOutcome<Vec<Measurement>> {
+        let limits = call.limits;
+        let export = Score {
+            context: lower::context(&call.context),
+            sample: lower::sample(&sample),
+            solution: lower::solution(solution),
+            target: lower::row(&target),
+        };
+        let finished = self.call(call.into(), export).await;
+        outcome(finished, Phase::Score, |raw| lift::measurements(raw, &limits))
+    }
+}
+
+/// The component is sound, but its imports, exports or sizes are not what this host serves.
+pub(crate) fn unfit(error: &wasmtime::Error) -> Error {
+    Error::unsupported("unsupported-plugin", format!("the component does not fit this host: {error:#}"))
+}
+
+/// Lifts what the guest returned, and gives a call without a result its phase and log.
+fn outcome<R, T>(
+    finished: Finished<R>,
+    phase: Phase,
+    lift: impl FnOnce(R) -> Result<T, lift::Wrong>,
+) -> GuestOutcome<T> {
+    let result = finished.result.and_then(|raw| lift(raw).map_err(|wrong| Broken::output(&wrong)));
+    GuestOutcome {
+        result: result.map_err(|broken| broken.into_failure(phase, finished.log)),
+        usage: finished.usage,
+    }
+}
+
+fn failed(what: &str, broken: &Broken) -> Error {
+    let message = format!("the plugin failed to {what} ({}): {}", broken.kind.as_str(), broken.message);
+    match broken.kind {
+        FailureKind::Internal => Error::internal("plugin-failed", message),
+        _ => Error::invalid("plugin-failed", message),
+    }
+}
+
+/// `describe`, and a look at the other exports: types are checked where an export is looked up, which should be at
+/// upload and not at the first sample. An export of another type is part of the output.
+struct Describe;
+
+impl Export for Describe {
+    type Output = Result<types::Descriptor, wasmtime::Error>;
+
+    async fn call(
+        self,
+        program: &Program,
+        store: &mut Store<GuestState>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
+        match loaded(program, store, instance) {
+            Ok(plugin) => plugin.call_describe(store).await.map(|descriptor| Ok(Ok(descriptor))),
+            Err(misfit) => Ok(Ok(Err(misfit))),
+        }
+    }
+}
+
+fn loaded(
+    program: &Program,
+    store: &mut Store<GuestState>,
+    instance: &Instance,
+) -> wasmtime::Result<plugin::Guest> {
+    if let Some(solver) = &program.solver {
+        solver.load(&mut *store, instance)?;
+    }
+    if let Some(scorer) = &program.scorer {
+        scorer.load(&mut *store, instance)?;
+    }
+    program.plugin.load(store, instance)
+}
+
+/// `metrics` with a config. The plugin's own error is part of the output, because `invalid-config` is an answer.
+struct Metrics(String);
+
+impl Export for Metrics {
+    type Output = Result<Vec<types::Metric>, types::Error>;
+
+    async fn call(
+        self,
+        program: &Program,
+        store: &mut Store<GuestState>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
+        program.plugin.load(&mut *store, instance)?.call_metrics(store, &self.0).await.map(Ok)
+    }
+}
+
+struct Solve {
+    context: types::Context,
+    sample: types::Sample,
+}
+
+impl Export for Solve {
+    type Output = types::Solution;
+
+    async fn call(
+        self,
+        program: &Program,
+        store: &mut Store<GuestState>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
+        let Some(solver) = &program.solver else { return Ok(Err(lacks("solver"))) };
+        solver.load(&mut *store, instance)?.call_solve(store, &self.context, &self.sample).await
+    }
+}
+
+struct Score {
+    context: types::Context,
+    sample: types::Sample,
+    solution: types::Solution,
+    target: String,
+}
+
+impl Export for Score {
+    type Output = Vec<types::Measurement>;
+
+    async fn call(
+        self,
+        program: &Program,
+        store: &mut Store<GuestState>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
+        let Some(scorer) = &program.scorer else { return Ok(Err(lacks("scorer"))) };
+        let scorer = scorer.load(&mut *store, instance)?;
+        scorer.call_score(store, &self.context, &self.sample, &self.solution, &self.target).await
+    }
+}
+
+fn lacks(interface: &str) -> types::Error {
+    types::Error {
+        code: types::ErrorCode::Unsupported,
+        message: format!("the plugin exports no {interface}"),
+        detail: None,
+    }
+}

@@ -1,0 +1,10 @@
+//! The sandbox against real components: the built-in plugins, and one that misbehaves on demand.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+
+mod admission;
+mod built_in;
+mod compiler;
+mod hostile;
+mod inspection;
+mod support;
