@@ -43,6 +43,7 @@ impl Template {
     ///
     /// # Errors
     /// `invalid-config`, with the line, where it is no template.
+    #[expect(clippy::missing_panics_doc, reason = "the default delimiters are valid")]
     pub fn parse(source: &str) -> Result<Self> {
         let syntax =
             SyntaxConfig::builder().keep_trailing_newline(true).build().expect("the delimiters are Jinja's");
@@ -69,6 +70,7 @@ impl Template {
     ///
     /// # Errors
     /// `invalid-sample`, naming what the row lacks.
+    #[expect(clippy::missing_panics_doc, reason = "the template was added when it was parsed")]
     pub fn render(&self, row: &impl Serialize) -> Result<String> {
         let variables = Value::from(Serde(row));
         let template = self.environment.get_template(NAME).expect("parse adds the template");

@@ -176,6 +176,7 @@ impl Case {
 }
 
 /// The config schema and the example config that the host reads at upload.
+#[expect(clippy::missing_panics_doc, reason = "the SDK writes both as JSON")]
 pub fn config_of<P: Plugin>() -> (Value, Value) {
     let types::Descriptor { config_schema, example_config, .. } = <Exported<P> as plugin::Guest>::describe();
     let parse = |json: &str| serde_json::from_str(json).expect("the SDK writes JSON");

@@ -245,3 +245,25 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test]
+async fn the_tour_of_the_readme_works_as_it_stands() {
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## A tour of the API").unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    let (tour, _) = block.split_once("```").unwrap();
+    // Only the places differ: this host's port, and the layout of a development build.
+    let address = host.base().trim_start_matches("http://");
+    let share = target_folder().join("share");
+    let tour = tour.replace("localhost:8420", address).replace("target/dist/share", share.to_str().unwrap());
+    assert!(tour.contains(address) && tour.contains("hostile.wasm"));
+    let output = Command::new("bash").args(["-euo", "pipefail", "-c", &tour]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}\n{}", stderr_of(&output));
+    for expected in ["202 Accepted", "\"status\":\"completed\"", "\"name\":\"hostile\"", "model-not-found"] {
+        assert!(printed.contains(expected), "{expected} is not in {printed}");
+    }
+}

@@ -47,8 +47,9 @@ impl ExactMatch {
             text = text.to_lowercase();
         }
         text.retain(|character| {
-            !(self.ignore_punctuation && character.is_ascii_punctuation())
-                && !(self.ignore_numbers && character.is_ascii_digit())
+            let ignored = (self.ignore_punctuation && character.is_ascii_punctuation())
+                || (self.ignore_numbers && character.is_ascii_digit());
+            !ignored
         });
         text
     }

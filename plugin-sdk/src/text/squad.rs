@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::is_space;
 
-/// The normal form of SQuAD's official scorer: lower case, ASCII punctuation out, the articles a, an, the out, white
+/// The normal form of `SQuAD`'s official scorer: lower case, ASCII punctuation out, the articles a, an, the out, white
 /// space collapsed.
 ///
 /// ```
@@ -39,7 +39,7 @@ pub fn squad_exact_match<'t>(answer: &str, targets: impl IntoIterator<Item = &'t
 }
 
 /// F1 over the multisets of words in normal form, the best over all targets: 2·P·R / (P + R). Where either has no
-/// word, 1 if both have none (SQuAD 2.0). 0 without targets.
+/// word, 1 if both have none (`SQuAD` 2.0). 0 without targets.
 ///
 /// ```
 /// use llm_bench_plugin_sdk::text::squad_f1;

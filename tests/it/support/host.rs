@@ -33,6 +33,11 @@ impl Host {
         Self { process, base: address.to_owned(), http: reqwest::Client::new() }
     }
 
+    /// Such as `http://127.0.0.1:1234`.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
