@@ -72,6 +72,31 @@ fn every_built_in_task_runs_on_its_bundled_dataset() {
 }
 
 #[test]
+fn a_preset_brings_its_dataset_and_the_user_overrides_it() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments =
+        ["run", "--model", "tiny-llama", "--task", "arithmetic-3-shot", "--limit", "2", "--format", "json"];
+    let benchmark = json_of(&run(data.path(), &arguments));
+    assert_eq!(
+        (benchmark["dataset"].as_str(), benchmark["few_shot"].as_u64()),
+        (Some("arithmetic"), Some(3))
+    );
+    let overridden = json_of(&run(data.path(), &[&arguments[..], &["--few-shot", "1"]].concat()));
+    assert_eq!(overridden["few_shot"], 1);
+
+    std::fs::create_dir(data.path().join("presets")).unwrap();
+    std::fs::write(
+        data.path().join("presets/mine.toml"),
+        "plugin = \"perplexity\"\ndatasett = \"stories\"\n",
+    )
+    .unwrap();
+    let output = run(data.path(), &["run", "--model", "tiny-llama", "--task", "mine"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = stderr_of(&output);
+    assert!(message.contains("mine.toml") && message.contains("datasett"), "{message}");
+}
+
+#[test]
 fn a_component_from_a_file_runs_and_its_digest_can_be_pinned() {
     let data = tempfile::tempdir().unwrap();
     let component = hostile_plugin();

@@ -26,6 +26,8 @@ const TOUR: [(&str, &str, u32); 5] = [
     ("generate-until", "reading", 0),
     ("perplexity", "stories", 0),
 ];
+/// The benchmark of the tour that runs again beside the attacks: the longest one.
+const NEIGHBOUR: usize = 2;
 /// What the stranger's plugin tries, as its config calls it and as a person would.
 const ATTACKS: [(&str, &str); 5] = [
     ("read-file", "read a file"),
@@ -144,7 +146,7 @@ async fn contain(client: &Client, installation: &Installation, benchmarks: &[Ben
         "\n2. A stranger's plugin, {}@{}, is uploaded and attacks while another benchmark runs.\n\n",
         plugin.name, plugin.version
     ))?;
-    let (task, dataset, few_shot) = TOUR[0];
+    let (task, dataset, few_shot) = TOUR[NEIGHBOUR];
     let neighbour = client
         .create(&json!({ "model": MODEL, "task": task, "dataset": dataset, "few_shot": few_shot }))
         .await?;
@@ -165,7 +167,7 @@ async fn contain(client: &Client, installation: &Installation, benchmarks: &[Ben
     output::print(&table::table(&["it tries to", "the host says", ""], &[], rows))?;
     let neighbour = client.wait(&neighbour.id, |_| {}).await?;
     let undisturbed = neighbour.status == "completed"
-        && benchmarks.first().is_some_and(|alone| alone.metrics == neighbour.metrics);
+        && benchmarks.get(NEIGHBOUR).is_some_and(|alone| alone.metrics == neighbour.metrics);
     let verdict = if undisturbed { "with the same metrics as before" } else { "BUT NOT as before" };
     output::print(&format!(
         "\nMeanwhile {} on {} ended as {}, {}/{} samples, {verdict}.\n",
