@@ -127,7 +127,7 @@ async fn wrong_orders_are_refused_with_a_sentence_that_names_the_field() {
     let data = tempfile::tempdir().unwrap();
     let host = Host::start(data.path());
     let good = json!({ "model": "tiny-llama", "task": "multiple-choice", "dataset": "capitals" });
-    let cases: [(&str, Value, u16, &str, &str); 9] = [
+    let cases: [(&str, Value, u16, &str, &str); 10] = [
         ("model", json!("nope"), 404, "model-not-found", "tiny-llama"),
         ("task", json!("nope"), 404, "plugin-not-found", "multiple-choice"),
         ("dataset", json!("nope"), 404, "dataset-not-found", "capitals"),
@@ -136,7 +136,8 @@ async fn wrong_orders_are_refused_with_a_sentence_that_names_the_field() {
         ("config", json!({ "answer": "nope" }), 400, "unknown-column", "nope"),
         ("concurrency", json!(0), 400, "invalid-concurrency", "1 to 256"),
         ("max_failed", json!(2), 400, "invalid-max-failed", "0 to 1"),
-        ("few_shot", json!(100_000), 400, "too-few-examples", "100000"),
+        ("few_shot", json!(999), 400, "too-few-examples", "999"),
+        ("few_shot", json!(100_000), 400, "invalid-few-shot", "1000"),
     ];
     for (field, value, status, code, named) in cases {
         let mut order = good.clone();

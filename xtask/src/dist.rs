@@ -48,7 +48,7 @@ pub(crate) fn build(workspace: &Workspace, provider: Option<Provider>) -> Result
 }
 
 /// Builds the installation and runs its demonstration.
-pub(crate) fn demo(workspace: &Workspace, provider: Option<Provider>, arguments: &[String]) -> Result<()> {
+pub(crate) fn demo(workspace: &Workspace, provider: Option<Provider>) -> Result<()> {
     let program = build(workspace, provider)?;
-    process::run(Command::new(program).arg("demo").args(arguments))
+    process::run(Command::new(program).arg("demo"))
 }

@@ -67,12 +67,7 @@ enum Chore {
     Dist,
 
     /// Build the installation and run its demonstration: the bundled model on bundled data.
-    ///
-    /// Arguments after `--` go to `llm-bench demo`.
-    Demo {
-        #[arg(last = true)]
-        arguments: Vec<String>,
-    },
+    Demo,
 
     /// Run every test suite: the workspace's, with doc tests, and the plugins' own.
     ///
@@ -119,7 +114,7 @@ fn run(Arguments { chore, wasm_toolchain }: Arguments) -> Result<()> {
         }
         Chore::Layout => layout::develop(&workspace, &setup::all(wasm_toolchain)?),
         Chore::Dist => dist::build(&workspace, wasm_toolchain).map(drop),
-        Chore::Demo { arguments } => dist::demo(&workspace, wasm_toolchain, &arguments),
+        Chore::Demo => dist::demo(&workspace, wasm_toolchain),
         Chore::Test { arguments } => checks::test(&workspace, wasm_toolchain, &arguments),
         Chore::Ci => checks::ci(&workspace, wasm_toolchain),
     }

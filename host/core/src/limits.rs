@@ -31,6 +31,8 @@ pub struct Limits {
     pub model_timeout_ms: u64,
     /// Calls of imported functions (models and logging together).
     pub host_calls: u32,
+    /// Bytes of all model requests together; they are recorded.
+    pub request_bytes: u64,
     /// Tokens the guest may ask models to generate, summed over its requests.
     pub requested_tokens: u64,
     /// Bytes of standard output, standard error and log messages kept (the tail).
@@ -52,8 +54,9 @@ impl Limits {
             fuel,
             memory_bytes: memory_mib * 1024 * 1024,
             compute_timeout_ms: compute_timeout_s * 1000,
-            model_timeout_ms: 600_000,
+            model_timeout_ms: 3_600_000,
             host_calls: 10_000,
+            request_bytes: 64 * 1024 * 1024,
             requested_tokens: 1_000_000,
             log_bytes: 16 * 1024,
             output_bytes: 4 * 1024 * 1024,

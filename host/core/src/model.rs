@@ -79,6 +79,16 @@ pub enum Prompt {
     Chat(Chat),
 }
 
+impl Prompt {
+    fn bytes(&self) -> usize {
+        const MESSAGE: usize = 64;
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Chat(chat) => chat.messages.iter().map(|message| message.content.len() + MESSAGE).sum(),
+        }
+    }
+}
+
 /// Settings of a generation; an absent one is the model's own default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -168,6 +178,32 @@ impl ModelRequest {
             Self::Rank(_) => "rank",
             Self::CountTokens(_) => "count-tokens",
         }
+    }
+
+    /// Bytes of its texts, and some for each item, so that many empty ones count too.
+    pub fn bytes(&self) -> u64 {
+        const ITEM: usize = 64;
+        let texts = |texts: &[String]| texts.iter().map(|text| text.len() + ITEM).sum::<usize>();
+        let extra =
+            |extra: &[(String, String)]| extra.iter().map(|(a, b)| a.len() + b.len() + ITEM).sum::<usize>();
+        let bytes = match self {
+            Self::Generate(requests) => requests
+                .iter()
+                .map(|request| {
+                    let sampling = &request.sampling;
+                    request.prompt.bytes() + texts(&sampling.stop) + extra(&sampling.extra) + ITEM
+                })
+                .sum(),
+            Self::LogLikelihood(requests) => requests
+                .iter()
+                .map(|request| {
+                    request.context.bytes() + request.continuation.len() + extra(&request.extra) + ITEM
+                })
+                .sum(),
+            Self::LogLikelihoodRolling(list) | Self::Embed(list) | Self::CountTokens(list) => texts(list),
+            Self::Rank(request) => request.query.len() + texts(&request.documents),
+        };
+        bytes as u64
     }
 
     /// How many answers the call has.

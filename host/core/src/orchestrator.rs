@@ -24,6 +24,7 @@ use crate::model::ModelRunner;
 use crate::plugin::Sandbox;
 use crate::{Error, Result};
 
+use lease::Claim;
 use model_pool::ModelPool;
 pub use order::NewBenchmark;
 
@@ -74,7 +75,6 @@ pub struct Event {
 pub struct Orchestrator {
     ports: Ports,
     settings: Settings,
-    worker: WorkerId,
     models: ModelPool,
     submitted: Notify,
     events: broadcast::Sender<Event>,
@@ -87,7 +87,6 @@ impl Orchestrator {
             models: ModelPool::new(ports.runner.clone()),
             ports,
             settings,
-            worker: WorkerId::new(),
             submitted: Notify::new(),
             events,
         }
@@ -117,10 +116,11 @@ impl Orchestrator {
         let now = self.ports.clock.now();
         benchmark.status = Status::Running;
         benchmark.started_at = Some(now);
-        self.ports.benchmarks.insert(&benchmark, Some((self.worker, self.lease_end(now)))).await?;
+        let claim = Claim { id: benchmark.id, worker: WorkerId::new() };
+        self.ports.benchmarks.insert(&benchmark, Some((claim.worker, self.lease_end(now)))).await?;
         created(&benchmark);
         self.announce(&benchmark, benchmark.progress);
-        self.execute(&benchmark, stop, execute::WhenStopped::Cancel).await?;
+        self.execute(&benchmark, claim, stop, execute::WhenStopped::Cancel).await?;
         self.find(benchmark.id).await
     }
 

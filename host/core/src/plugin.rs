@@ -72,6 +72,13 @@ pub enum Aggregation {
     BitsPerByte,
 }
 
+impl Aggregation {
+    /// Whether its standard error comes from resampling, which needs every value.
+    pub(crate) fn is_bootstrapped(self) -> bool {
+        matches!(self, Self::Median | Self::Perplexity)
+    }
+}
+
 /// A metric that a plugin announces for a config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricDeclaration {

@@ -7,7 +7,7 @@ mod bootstrap;
 mod moments;
 
 pub use aggregate::{Aggregator, MetricKey};
-pub use bootstrap::bootstrap_standard_error;
+pub use bootstrap::{MOST_DRAWS, bootstrap_standard_error};
 pub use moments::Moments;
 
 /// The 97.5 % quantile of the standard normal distribution.

@@ -77,6 +77,13 @@ impl ModelRunner for OnnxRunner {
     }
 
     async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>> {
+        // What is loaded under a digest must be what has it.
+        if self.inspect(&model.path).await?.digest != model.facts.digest {
+            return Err(Error::conflict(
+                "model-changed",
+                format!("the files of model `{}` are not those that it was registered with", model.name),
+            ));
+        }
         let (commands, received) = channel::<Command>();
         let (ready, opened) = oneshot::channel();
         let (environment, config, path) = (self.environment()?, self.config.clone(), model.path.clone());

@@ -52,6 +52,8 @@ pub struct App {
     pub orchestrator: Arc<Orchestrator>,
     pub clock: Arc<dyn Clock>,
     pub bundled: Arc<Bundled>,
+    /// Held while an uploaded split is added to its dataset.
+    pub dataset_uploads: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl App {
@@ -103,6 +105,7 @@ impl App {
             orchestrator: Arc::new(Orchestrator::new(ports, config.settings)),
             clock,
             bundled,
+            dataset_uploads: Arc::default(),
         };
         app.register_folders().await?;
         Ok(app)

@@ -10,6 +10,7 @@ mod sources;
 mod stop;
 mod table;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -134,7 +135,12 @@ pub fn main(arguments: Arguments) -> ExitCode {
             output::complain(&error.message);
             tracing::debug!(?error);
             match error.kind {
-                ErrorKind::Invalid | ErrorKind::NotFound => ExitCode::from(2),
+                // Nothing was executed yet: what was asked for is wrong.
+                ErrorKind::Invalid
+                | ErrorKind::NotFound
+                | ErrorKind::Unsupported
+                | ErrorKind::TooLarge
+                | ErrorKind::Denied => ExitCode::from(2),
                 _ => ExitCode::FAILURE,
             }
         }
@@ -173,5 +179,9 @@ async fn execute(command: Command) -> Result<ExitCode> {
 fn start_log(command: &Command) {
     let default = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_env("LLM_BENCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -1,6 +1,6 @@
 //! Bodies that are too large for memory: streamed to a temporary file.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use axum::body::Body;
@@ -37,12 +37,11 @@ pub(crate) async fn receive(body: Body, folder: &Path, most_bytes: u64) -> Resul
 
 /// Keeps a received file under its final name.
 pub(crate) fn keep(file: &NamedTempFile, path: &Path) -> Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::hard_link(file.path(), path))
+        // Files are named by their content: one that is there is the same.
+        .or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
         .map_err(|error| cannot_store(&error))
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use futures::TryStreamExt;
 
+use super::lease::Claim;
 use super::{Orchestrator, execute};
 use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
 use crate::hardware::HardwareSummary;
@@ -19,7 +20,8 @@ const READINGS_PAGE: u32 = 1000;
 
 impl Orchestrator {
     /// Ends a benchmark as completed, or as failed because of `error` or of its samples.
-    pub(super) async fn conclude(&self, id: BenchmarkId, error: Option<Error>) -> Result<()> {
+    pub(super) async fn conclude(&self, claim: Claim, error: Option<Error>) -> Result<()> {
+        let Claim { id, .. } = claim;
         let benchmark = self.find(id).await?;
         if let Some(error) = &error {
             tracing::warn!(benchmark = %id, ?error, "a benchmark failed");
@@ -30,18 +32,19 @@ impl Orchestrator {
             None => self.too_many_failures(&benchmark, &failures).await?,
         };
         let status = if error.is_some() { Status::Failed } else { Status::Completed };
-        self.close(&benchmark, status, failures, error).await
+        self.close(claim, &benchmark, status, failures, error).await
     }
 
     /// Ends a benchmark as cancelled, with the figures of what was done of it.
-    pub(super) async fn conclude_cancelled(&self, id: BenchmarkId) -> Result<()> {
-        let benchmark = self.find(id).await?;
-        let failures = self.ports.benchmarks.failures(id).await?;
-        self.close(&benchmark, Status::Cancelled, failures, None).await
+    pub(super) async fn conclude_cancelled(&self, claim: Claim) -> Result<()> {
+        let benchmark = self.find(claim.id).await?;
+        let failures = self.ports.benchmarks.failures(claim.id).await?;
+        self.close(claim, &benchmark, Status::Cancelled, failures, None).await
     }
 
     async fn close(
         &self,
+        claim: Claim,
         benchmark: &Benchmark,
         status: Status,
         failures: FailureCounts,
@@ -55,7 +58,7 @@ impl Orchestrator {
             error,
         };
         let now = self.ports.clock.now();
-        self.ports.benchmarks.finish(benchmark.id, self.worker, status, &outcome, now).await?;
+        self.ports.benchmarks.finish(claim.id, claim.worker, status, &outcome, now).await?;
         let ended = self.find(benchmark.id).await?;
         self.announce(&ended, ended.progress);
         Ok(())

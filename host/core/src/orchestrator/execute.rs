@@ -9,14 +9,15 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::LeaseKeeper;
+use super::lease::{Claim, LeaseKeeper};
 use super::order::SUBJECT;
 use super::recorder::Parts;
 use super::sample::SampleRunner;
 use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
-use crate::dataset::RowResult;
+use crate::dataset::{DatasetFiles, RowResult, Split};
 use crate::hardware::HardwareReading;
+use crate::model::Origin;
 use crate::sample::SampleRecord;
 use crate::{Error, Result, Row};
 
@@ -49,44 +50,55 @@ enum End {
     LeaseLost,
 }
 
+/// What keeps a benchmark from being executed to its end.
+enum Trouble {
+    /// Nothing can be stored now: the benchmark stays what it is and is claimed again when its lease runs out.
+    Store(Error),
+    /// The benchmark itself cannot be executed: it fails.
+    Benchmark(Error),
+}
+
 impl Orchestrator {
     /// Executes a benchmark that this worker holds, to whatever end. The error is of the store alone: everything
     /// else that goes wrong is the benchmark's outcome.
     pub(super) async fn execute(
         &self,
         benchmark: &Benchmark,
+        claim: Claim,
         stop: &CancellationToken,
         when_stopped: WhenStopped,
     ) -> Result<()> {
-        let id = benchmark.id;
+        let Claim { id, worker } = claim;
         let lease = LeaseKeeper::start(
             self.ports.benchmarks.clone(),
             self.ports.clock.clone(),
-            id,
-            self.worker,
+            claim,
             self.settings.lease,
         );
-        let end = Execution::new(self, benchmark, stop, lease).run().await;
-        match end {
-            Ok(End::AllRows | End::TooManyFailures) => self.conclude(id, None).await,
-            Ok(End::CancelRequested) => self.conclude_cancelled(id).await,
-            Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(id).await,
-            Ok(End::Stopped) => self.ports.benchmarks.release(id, self.worker).await,
+        // It holds the lease until the benchmark is concluded, which can take longer than an unrenewed one lasts.
+        let mut execution = Execution::new(self, benchmark, claim, stop, lease);
+        match execution.run().await {
+            Ok(End::AllRows | End::TooManyFailures) => self.conclude(claim, None).await,
+            Ok(End::CancelRequested) => self.conclude_cancelled(claim).await,
+            Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(claim).await,
+            Ok(End::Stopped) => self.ports.benchmarks.release(id, worker).await,
             Ok(End::LeaseLost) => {
                 tracing::warn!(benchmark = %id, "another worker took this benchmark over");
                 Ok(())
             }
-            Err(error) if error.code == "lease-lost" => {
+            Err(Trouble::Store(error)) if error.code == "lease-lost" => {
                 tracing::warn!(benchmark = %id, "another worker took this benchmark over");
                 Ok(())
             }
-            Err(error) => self.conclude(id, Some(error)).await,
+            Err(Trouble::Store(error)) => Err(error),
+            Err(Trouble::Benchmark(error)) => self.conclude(claim, Some(error)).await,
         }
     }
 
     /// Loads all that the samples share.
     async fn prepare(&self, benchmark: &Benchmark) -> Result<SampleRunner> {
         let plan = &benchmark.plan;
+        self.check_unchanged(&plan.split).await?;
         let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
         let mut parts = Parts::new();
         parts.insert(SUBJECT.to_owned(), self.models.load(&plan.model).await?);
@@ -97,8 +109,26 @@ impl Orchestrator {
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
     }
 
+    /// A split is pinned by its content: other rows under the same name are another benchmark.
+    async fn check_unchanged(&self, split: &Split) -> Result<()> {
+        let files = DatasetFiles {
+            name: split.name.clone(),
+            origin: Origin::Path,
+            splits: vec![(split.name.clone(), split.path.clone())],
+        };
+        let now = self.ports.datasets.inspect_files(files).await?;
+        if now.splits.iter().all(|now| now.digest == split.digest) {
+            return Ok(());
+        }
+        Err(Error::conflict(
+            "dataset-changed",
+            format!("the file of split `{}` is not the one that the benchmark was created on", split.name),
+        ))
+    }
+
     async fn read_examples(&self, benchmark: &Benchmark) -> Result<Vec<Row>> {
         let Some(few_shot) = &benchmark.plan.few_shot else { return Ok(Vec::new()) };
+        self.check_unchanged(&few_shot.split).await?;
         let mut examples = vec![None; few_shot.rows.len()];
         let mut rows = self.ports.datasets.rows(&few_shot.split, 0);
         while examples.iter().any(Option::is_none) {
@@ -121,6 +151,7 @@ impl Orchestrator {
 struct Execution<'a> {
     orchestrator: &'a Orchestrator,
     benchmark: &'a Benchmark,
+    claim: Claim,
     stop: &'a CancellationToken,
     lease: LeaseKeeper,
     /// Ends samples in flight.
@@ -138,12 +169,14 @@ impl<'a> Execution<'a> {
     fn new(
         orchestrator: &'a Orchestrator,
         benchmark: &'a Benchmark,
+        claim: Claim,
         stop: &'a CancellationToken,
         lease: LeaseKeeper,
     ) -> Self {
         Self {
             orchestrator,
             benchmark,
+            claim,
             stop,
             lease,
             cancel: CancellationToken::new(),
@@ -156,23 +189,31 @@ impl<'a> Execution<'a> {
         }
     }
 
-    async fn run(mut self) -> Result<End> {
+    async fn run(&mut self) -> Result<End, Trouble> {
         let runner = tokio::select! {
-            runner = self.orchestrator.prepare(self.benchmark) => runner?,
+            runner = self.orchestrator.prepare(self.benchmark) => runner.map_err(Trouble::Benchmark)?,
             lease = self.lease.ended() => return Ok(end_of(lease)),
             () = self.stop.cancelled() => return Ok(End::Stopped),
         };
-        let finished = self.orchestrator.ports.benchmarks.finished_rows(self.benchmark.id).await?;
+        let finished = self.orchestrator.ports.benchmarks.finished_rows(self.benchmark.id).await;
+        let finished = finished.map_err(Trouble::Store)?;
         let rows = self.unfinished_rows(finished);
         self.saved_at = Instant::now();
         self.readings.mark_unchanged();
-        let end = self.drive(&runner, rows).await?;
-        if end != End::LeaseLost {
+        let driven = self.drive(&runner, rows).await;
+        if !matches!(driven, Ok(End::LeaseLost)) {
+            // What is finished is kept, whatever ended the rest.
+            self.save().await?;
             self.await_a_reading().await;
             self.save().await?;
         }
-        if end == End::AllRows && self.progress.finished() < self.progress.total {
-            return Err(Error::invalid(
+        let is_complete = self.progress.finished() == self.progress.total;
+        let end = match driven? {
+            End::Stopped if is_complete => End::AllRows,
+            end => end,
+        };
+        if end == End::AllRows && !is_complete {
+            return Err(Trouble::Benchmark(Error::invalid(
                 "dataset-changed",
                 format!(
                     "split `{}` ended after {} rows, but had {} when the benchmark was created",
@@ -180,13 +221,17 @@ impl<'a> Execution<'a> {
                     self.progress.finished(),
                     self.progress.total
                 ),
-            ));
+            )));
         }
         Ok(end)
     }
 
     /// Keeps the planned number of samples in flight until the rows end or a reason to stop comes up.
-    async fn drive(&mut self, runner: &SampleRunner, mut rows: BoxStream<'static, RowResult>) -> Result<End> {
+    async fn drive(
+        &mut self,
+        runner: &SampleRunner,
+        mut rows: BoxStream<'static, RowResult>,
+    ) -> Result<End, Trouble> {
         let concurrency = self.benchmark.plan.concurrency as usize;
         let mut in_flight = FuturesUnordered::new();
         let mut tick = tokio::time::interval(FLUSH_INTERVAL);
@@ -218,7 +263,10 @@ impl<'a> Execution<'a> {
                 }
                 _ = tick.tick() => self.save().await?,
                 row = rows.next(), if end.is_none() && in_flight.len() < concurrency => match row {
-                    Some(row) => in_flight.push(runner.run(row?, self.cancel.clone())),
+                    Some(row) => {
+                        let row = row.map_err(Trouble::Benchmark)?;
+                        in_flight.push(runner.run(row, self.cancel.clone()));
+                    }
                     None => end = Some(End::AllRows),
                 },
             }
@@ -265,25 +313,26 @@ impl<'a> Execution<'a> {
     }
 
     /// Writes what is finished, and tells how far the benchmark is.
-    async fn save(&mut self) -> Result<()> {
+    async fn save(&mut self) -> Result<(), Trouble> {
         if self.readings.has_changed().unwrap_or(false) {
             self.unsaved_readings.push(self.readings.borrow_and_update().clone());
             self.was_watched = true;
         }
         let store = &self.orchestrator.ports.benchmarks;
         if !self.unsaved_readings.is_empty() {
-            store.record_hardware(self.benchmark.id, &self.unsaved_readings).await?;
+            store.record_hardware(self.claim.id, &self.unsaved_readings).await.map_err(Trouble::Store)?;
             self.unsaved_readings.clear();
         }
         if self.unsaved_samples.is_empty() {
             return Ok(());
         }
-        let active = self.saved_at.elapsed();
-        self.saved_at += active;
-        let active_ms = u64::try_from(active.as_millis()).unwrap_or(u64::MAX);
+        let active_ms = u64::try_from(self.saved_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // The rest of a millisecond counts at the next time.
+        self.saved_at += Duration::from_millis(active_ms);
         self.progress = store
-            .record_samples(self.benchmark.id, self.orchestrator.worker, &self.unsaved_samples, active_ms)
-            .await?;
+            .record_samples(self.claim.id, self.claim.worker, &self.unsaved_samples, active_ms)
+            .await
+            .map_err(Trouble::Store)?;
         self.unsaved_samples.clear();
         let event = Event { id: self.benchmark.id, status: Status::Running, progress: self.progress };
         let _ = self.orchestrator.events.send(event);

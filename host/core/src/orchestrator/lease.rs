@@ -10,6 +10,14 @@ use crate::benchmark::{BenchmarkRepository, Lease};
 use crate::clock::Clock;
 use crate::id::{BenchmarkId, WorkerId};
 
+/// A benchmark, and the name under which it is held. Every claim has a name of its own, so that of two executions of
+/// one benchmark, even in one process, only the latest can store anything.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) id: BenchmarkId,
+    pub(super) worker: WorkerId,
+}
+
 /// A claim that renews itself until it is dropped.
 pub(super) struct LeaseKeeper {
     state: watch::Receiver<Lease>,
@@ -20,8 +28,7 @@ impl LeaseKeeper {
     pub(super) fn start(
         benchmarks: Arc<dyn BenchmarkRepository>,
         clock: Arc<dyn Clock>,
-        id: BenchmarkId,
-        worker: WorkerId,
+        Claim { id, worker }: Claim,
         length: Duration,
     ) -> Self {
         let (sender, state) = watch::channel(Lease::Held);

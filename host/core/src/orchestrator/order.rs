@@ -13,6 +13,8 @@ use crate::{Error, Json, Result};
 
 /// The part that the benchmark's own model plays.
 pub(super) const SUBJECT: &str = "subject";
+/// Solved examples before a question, at most: they are held in memory and rendered into every prompt.
+const MOST_FEW_SHOT: u32 = 1000;
 /// Samples in flight, at most.
 const MOST_CONCURRENCY: u32 = 256;
 
@@ -106,6 +108,12 @@ fn check_numbers(order: &NewBenchmark) -> Result<()> {
         return Err(Error::invalid(
             "invalid-max-failed",
             format!("max_failed is {}; it is a share, 0 to 1", order.max_failed),
+        ));
+    }
+    if order.few_shot > MOST_FEW_SHOT {
+        return Err(Error::invalid(
+            "invalid-few-shot",
+            format!("few_shot is {}; it must be at most {MOST_FEW_SHOT}", order.few_shot),
         ));
     }
     if !order.config.is_object() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{LoadedModel, ModelRequest, ModelResponse, Timings, TokenUsage};
+use crate::model::{LoadedModel, ModelAnswer, ModelRequest, ModelResponse, Timings, TokenUsage};
 use crate::plugin::ModelAccess;
 use crate::sample::{CallOutcome, ModelCall};
 use crate::{Error, ErrorKind, Result};
@@ -29,7 +29,7 @@ impl Recorder {
         Self { parts, withheld, seed, calls: Mutex::default() }
     }
 
-    /// The calls so far, in the order they were answered; the record is empty afterwards.
+    /// The calls so far, in the order they were made; the record is empty afterwards.
     pub(super) fn take_calls(&self) -> Vec<ModelCall> {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -44,6 +44,39 @@ impl Recorder {
             let shown: String = part.chars().take(64).collect();
             Error::denied("part-denied", format!("no model is lent here as `{shown}`; lent are: {lent}"))
         })
+    }
+
+    /// Writes a call down before it is made: one that the guest's end interrupts is recorded too.
+    fn begin(&self, part: &str, request: &ModelRequest) -> usize {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(ModelCall {
+            part: part.to_owned(),
+            request: request.clone(),
+            outcome: CallOutcome::Error {
+                code: "interrupted".to_owned(),
+                message: "the guest ended before the model answered".to_owned(),
+            },
+            tokens: TokenUsage::default(),
+            timings: Timings::default(),
+        });
+        calls.len() - 1
+    }
+
+    fn complete(&self, place: usize, answer: &Result<ModelAnswer>) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        // The record of a guest that ended may be taken already.
+        let Some(call) = calls.get_mut(place) else { return };
+        match answer {
+            Ok(answer) => {
+                call.outcome = CallOutcome::Response(answer.response.clone());
+                call.tokens = answer.usage;
+                call.timings = answer.timings;
+            }
+            Err(error) => {
+                call.outcome =
+                    CallOutcome::Error { code: error.code.to_string(), message: error.message.clone() };
+            }
+        }
     }
 
     fn fill_seeds(&self, request: &mut ModelRequest) {
@@ -70,23 +103,15 @@ impl ModelAccess for Recorder {
     ) -> Result<ModelResponse> {
         let model = self.part(part)?;
         self.fill_seeds(&mut request);
-        let answer = model.answer(request.clone(), cancel).await;
+        let place = self.begin(part, &request);
+        let answer = model.answer(request, cancel).await;
         if let Err(error) = &answer
             && error.kind == ErrorKind::Internal
         {
             // The guest is told nothing of the host's defects.
             tracing::error!(part, ?error, "a model call failed");
         }
-        let (outcome, tokens, timings) = match &answer {
-            Ok(answer) => (CallOutcome::Response(answer.response.clone()), answer.usage, answer.timings),
-            Err(error) => (
-                CallOutcome::Error { code: error.code.to_string(), message: error.message.clone() },
-                TokenUsage::default(),
-                Timings::default(),
-            ),
-        };
-        let call = ModelCall { part: part.to_owned(), request, outcome, tokens, timings };
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.complete(place, &answer);
         answer.map(|answer| answer.response)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Moments, Z_95, bootstrap_standard_error};
+use super::{MOST_DRAWS, Moments, Z_95, bootstrap_standard_error};
 use crate::benchmark::Metric;
 use crate::plugin::{Aggregation, MetricDeclaration};
 use crate::sample::Measurement;
@@ -47,7 +47,7 @@ impl Aggregator {
         gathered.moments.add(value);
         gathered.sum += value;
         gathered.weights += measurement.weight;
-        if matches!(declaration.aggregation, Aggregation::Median | Aggregation::Perplexity) {
+        if declaration.aggregation.is_bootstrapped() {
             gathered.values.push(value);
         }
     }
@@ -55,12 +55,15 @@ impl Aggregator {
     /// The metrics in the order of their declarations.
     pub fn finish(mut self) -> Vec<Metric> {
         let declarations = std::mem::take(&mut self.declarations);
+        let bootstrapped =
+            declarations.iter().filter(|declaration| declaration.aggregation.is_bootstrapped()).count();
+        let most_draws = MOST_DRAWS / bootstrapped.max(1);
         declarations
             .into_iter()
             .map(|declaration| {
                 let key = (declaration.name, declaration.filter);
                 let gathered = self.gathered.remove(&key).unwrap_or_default();
-                let (value, stderr) = gathered.estimate(declaration.aggregation);
+                let (value, stderr) = gathered.estimate(declaration.aggregation, most_draws);
                 let value = value.filter(|value| value.is_finite());
                 let stderr = stderr.filter(|error| error.is_finite());
                 Metric {
@@ -81,7 +84,7 @@ impl Aggregator {
 
 impl Gathered {
     /// Value and standard error. The weighted perplexities have no standard error in the reference, nor here.
-    fn estimate(&self, aggregation: Aggregation) -> (Option<f64>, Option<f64>) {
+    fn estimate(&self, aggregation: Aggregation, most_draws: usize) -> (Option<f64>, Option<f64>) {
         let per_weight = |sum: f64| (self.weights != 0.0).then(|| sum / self.weights);
         match aggregation {
             Aggregation::Mean => (self.moments.mean(), self.moments.standard_error()),
@@ -97,13 +100,13 @@ impl Gathered {
             }
             Aggregation::Perplexity => (
                 self.moments.mean().map(|mean| (-mean).exp()),
-                bootstrap_standard_error(&self.values, |values| perplexity(values)),
+                bootstrap_standard_error(&self.values, most_draws, |values| perplexity(values)),
             ),
             Aggregation::Median => {
                 let mut values = self.values.clone();
                 (
                     (!values.is_empty()).then(|| median(&mut values)),
-                    bootstrap_standard_error(&self.values, median),
+                    bootstrap_standard_error(&self.values, most_draws, median),
                 )
             }
         }

@@ -8,19 +8,24 @@ use super::Moments;
 const REPLICATES: usize = 100_000;
 /// Replicates drawn from one seed.
 const CHUNK: usize = 1_000;
-/// Draws above which fewer replicates are taken, so that a large dataset does not take minutes.
-const MOST_DRAWS: usize = 100_000_000;
+/// Draws above which fewer replicates are taken, so that a large dataset does not take minutes: of all metrics of a
+/// benchmark together.
+pub const MOST_DRAWS: usize = 100_000_000;
 
 /// The standard deviation of `estimate` over bootstrap replicates of `values`; none below two values.
 ///
 /// Chunk *i* of 1,000 replicates comes from Python's `random.Random(i).choices`, as in lm-evaluation-harness
-/// 0.4.13 (`bootstrap_stderr`), 100,000 replicates in all. Where that takes more than 10⁸ draws, whole chunks
+/// 0.4.13 (`bootstrap_stderr`), 100,000 replicates in all. Where that takes more than `most_draws`, whole chunks
 /// are left out, at least one being kept.
-pub fn bootstrap_standard_error(values: &[f64], estimate: impl Fn(&mut [f64]) -> f64) -> Option<f64> {
+pub fn bootstrap_standard_error(
+    values: &[f64],
+    most_draws: usize,
+    estimate: impl Fn(&mut [f64]) -> f64,
+) -> Option<f64> {
     if values.len() < 2 {
         return None;
     }
-    let chunks = (MOST_DRAWS / values.len() / CHUNK).clamp(1, REPLICATES / CHUNK);
+    let chunks = (most_draws / values.len() / CHUNK).clamp(1, REPLICATES / CHUNK);
     replicate(values, chunks, CHUNK, estimate)
 }
 
@@ -100,6 +105,6 @@ mod tests {
 
     #[test]
     fn one_value_has_no_standard_error() {
-        assert_eq!(bootstrap_standard_error(&[1.0], |values| values[0]), None);
+        assert_eq!(bootstrap_standard_error(&[1.0], MOST_DRAWS, |values| values[0]), None);
     }
 }

@@ -31,13 +31,14 @@ impl std::error::Error for Ended {}
 pub(super) struct Budget {
     limits: Limits,
     host_calls: u32,
+    request_bytes: u64,
     tokens: u64,
     open_models: u32,
 }
 
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, host_calls: 0, tokens: 0, open_models: 0 }
+        Self { limits, host_calls: 0, request_bytes: 0, tokens: 0, open_models: 0 }
     }
 
     /// Counts one call of an imported function of the contract.
@@ -47,8 +48,13 @@ impl Budget {
         within(self.host_calls <= most, || format!("the plugin called its host more than {most} times"))
     }
 
-    /// Counts the tokens that a request lets a model generate.
-    pub(super) fn count_tokens(&mut self, request: &ModelRequest) -> Result<(), Ended> {
+    /// Counts what a request costs: its bytes, which the host keeps, and the tokens it lets a model generate.
+    pub(super) fn count_request(&mut self, request: &ModelRequest) -> Result<(), Ended> {
+        self.request_bytes = self.request_bytes.saturating_add(request.bytes());
+        let (bytes, most) = (self.request_bytes, self.limits.request_bytes);
+        within(bytes <= most, || {
+            format!("the plugin's model requests have {bytes} bytes together; the limit is {most}")
+        })?;
         let ModelRequest::Generate(requests) = request else { return Ok(()) };
         let asked =
             requests.iter().map(|request| request.sampling.max_tokens.map_or(DEFAULT_TOKENS, u64::from));

@@ -135,7 +135,7 @@ impl GuestState {
         take: impl FnOnce(ModelResponse) -> Option<Vec<T>>,
     ) -> Told<Vec<T>> {
         self.budget.count_call()?;
-        self.budget.count_tokens(&request)?;
+        self.budget.count_request(&request)?;
         let part = self.table.get(&model)?.part.clone();
         let (kind, expected) = (request.kind(), request.len());
         let answer = self.models.call(&part, request, self.cancel.child_token());

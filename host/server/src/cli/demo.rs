@@ -28,13 +28,13 @@ const TOUR: [(&str, &str, u32); 5] = [
 ];
 /// The benchmark of the tour that runs again beside the attacks: the longest one.
 const NEIGHBOUR: usize = 2;
-/// What the stranger's plugin tries, as its config calls it and as a person would.
-const ATTACKS: [(&str, &str); 5] = [
-    ("read-file", "read a file"),
-    ("open-socket", "open a socket"),
-    ("spin", "loop for ever"),
-    ("memory-bomb", "take all memory"),
-    ("panic", "panic"),
+/// What the stranger's plugin tries, as its config calls it and as a person would, and how that must end.
+const ATTACKS: [(&str, &str, &str); 5] = [
+    ("read-file", "read a file", "denied"),
+    ("open-socket", "open a socket", "denied"),
+    ("spin", "loop for ever", "fuel-exhausted"),
+    ("memory-bomb", "take all memory", "memory-limit"),
+    ("panic", "panic", "trap"),
 ];
 
 pub(super) async fn demo() -> Result<ExitCode> {
@@ -152,7 +152,7 @@ async fn contain(client: &Client, installation: &Installation, benchmarks: &[Ben
         .await?;
     let mut rows = Vec::new();
     let mut all_refused = true;
-    for (behaviour, attempt) in ATTACKS {
+    for (behaviour, attempt, expected) in ATTACKS {
         let order = json!({
             "model": MODEL, "task": plugin.name, "dataset": dataset, "limit": 1, "max_failed": 1.0,
             "budget": "small", "config": { "behaviour": behaviour },
@@ -160,8 +160,8 @@ async fn contain(client: &Client, installation: &Installation, benchmarks: &[Ben
         let created = client.create(&order).await?;
         let ended = client.wait(&created.id, |_| {}).await?;
         let refusal = client.first_failure(&ended.id).await?;
-        all_refused &= refusal.is_some();
         let (kind, message) = refusal.unwrap_or_else(|| ("NOT REFUSED".to_owned(), ended.status));
+        all_refused &= kind == expected;
         rows.push(vec![attempt.to_owned(), kind, first_line(&message)]);
     }
     output::print(&table::table(&["it tries to", "the host says", ""], &[], rows))?;

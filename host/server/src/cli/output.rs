@@ -1,6 +1,7 @@
 //! What the commands print.
 
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use llm_bench_core::{Error, Result};
@@ -42,28 +43,58 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
     file.finish()
 }
 
-/// A file that appears under its name only once it is complete.
+/// A result's file. A regular one appears under its name only once it is complete; a device or a pipe is written as
+/// it stands.
 pub(super) struct ResultFile<'a> {
     path: &'a Path,
-    file: std::io::BufWriter<tempfile::NamedTempFile>,
+    sink: Sink,
+}
+
+enum Sink {
+    Regular(BufWriter<tempfile::NamedTempFile>),
+    Special(BufWriter<File>),
 }
 
 impl<'a> ResultFile<'a> {
     pub(super) fn create(path: &'a Path) -> Result<Self> {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot_write(path, &error))?;
-        Ok(Self { path, file: std::io::BufWriter::new(file) })
+        let failed = |error| cannot_write(path, &error);
+        let sink = match std::fs::metadata(path) {
+            Ok(there) if there.is_dir() => return Err(failed(ErrorKind::IsADirectory.into())),
+            Ok(there) if !there.is_file() => {
+                Sink::Special(BufWriter::new(File::options().write(true).open(path).map_err(failed)?))
+            }
+            _ => {
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let mut builder = tempfile::Builder::new();
+                #[cfg(unix)]
+                builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+                let file = builder.tempfile_in(parent.unwrap_or(Path::new("."))).map_err(failed)?;
+                Sink::Regular(BufWriter::new(file))
+            }
+        };
+        Ok(Self { path, sink })
     }
 
     pub(super) fn write(&mut self, text: &str) -> Result<()> {
-        self.file.write_all(text.as_bytes()).map_err(|error| cannot_write(self.path, &error))
+        let written = match &mut self.sink {
+            Sink::Regular(file) => file.write_all(text.as_bytes()),
+            Sink::Special(file) => file.write_all(text.as_bytes()),
+        };
+        written.map_err(|error| cannot_write(self.path, &error))
     }
 
     pub(super) fn finish(self) -> Result<()> {
         let path = self.path;
-        let file = self.file.into_inner().map_err(|error| cannot_write(path, error.error()))?;
-        file.persist(path).map_err(|error| cannot_write(path, &error.error))?;
-        Ok(())
+        match self.sink {
+            Sink::Special(mut file) => file.flush().map_err(|error| cannot_write(path, &error)),
+            Sink::Regular(file) => {
+                let file = file.into_inner().map_err(|error| cannot_write(path, error.error()))?;
+                // A link stays one: what it points to is replaced.
+                let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                file.persist(target).map_err(|error| cannot_write(path, &error.error))?;
+                Ok(())
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use llm_bench_core::benchmark::{Benchmark, Status};
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::limits::Budget;
 use llm_bench_core::orchestrator::{Event, NewBenchmark};
+use llm_bench_core::plugin::gold_columns;
 use llm_bench_core::{Error, Result};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -107,9 +108,15 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
     check_writable(arguments.output.as_deref())?;
     check_writable(arguments.samples.as_deref())?;
     let config = AppConfig { data_dir: arguments.data.data_dir.clone(), ..AppConfig::default() };
-    // The hardware is watched to the end, also of a run that is stopped.
-    let app = App::open(config, tokio_util::sync::CancellationToken::new()).await?;
-    let order = order(&app, &arguments).await?;
+    let (app, order) = tokio::select! {
+        prepared = prepare(config, &arguments) => prepared?,
+        () = stop.cancelled() => return Err(Error::cancelled("stopped before the benchmark began")),
+    };
+    if !names_gold(&order) {
+        output::note(
+            "note: neither the dataset nor the task names a gold column, so the task sees whole rows",
+        );
+    }
     let progress = tokio::spawn(show_progress(app.orchestrator.events()));
     let benchmark = app
         .orchestrator
@@ -119,10 +126,23 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         .await;
     progress.abort();
     let benchmark = benchmark?;
+    let id = benchmark.id;
+    let code = report(benchmark, &arguments)?;
     if let Some(path) = &arguments.samples {
-        write_samples(&app, benchmark.id, path).await?;
+        write_samples(&app, id, path).await?;
     }
-    report(benchmark, &arguments)
+    Ok(code)
+}
+
+async fn prepare(config: AppConfig, arguments: &RunArguments) -> Result<(App, NewBenchmark)> {
+    // The hardware is watched to the end, also of a run that is stopped.
+    let app = App::open(config, tokio_util::sync::CancellationToken::new()).await?;
+    let order = order(&app, arguments).await?;
+    Ok((app, order))
+}
+
+fn names_gold(order: &NewBenchmark) -> bool {
+    !gold_columns(&order.dataset.gold, &order.task.descriptor, &order.config).is_empty()
 }
 
 async fn order(app: &App, arguments: &RunArguments) -> Result<NewBenchmark> {

@@ -35,6 +35,12 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         Settings { parallel_benchmarks: usize::from(arguments.parallel_benchmarks), ..Settings::default() };
     let config = AppConfig { data_dir: arguments.data.data_dir, settings };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;
+    if !server.address.ip().is_loopback() {
+        output::note(&format!(
+            "anyone who reaches {} can use this server: it asks for no password",
+            server.address
+        ));
+    }
     output::print(&format!("listening on http://{}\n", server.address))?;
     server.finished().await
 }

@@ -7,6 +7,7 @@ use llm_bench_core::model::Origin;
 use llm_bench_core::name::Name;
 use llm_bench_core::{Error, Json as JsonValue};
 use serde::Deserialize;
+use tempfile::TempPath;
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -114,17 +115,20 @@ pub(super) async fn upload(
 ) -> Result<axum::Json<DatasetView>, Problem> {
     let name = Name::new(name)?;
     let split = Name::new(query.split.as_deref().unwrap_or("test"))?;
+    let extension = extension_of(&headers)?;
+    let file = upload::receive(body, &app.data.uploads(), MOST_BYTES).await?;
+    let uploaded = inspect(&app, &name, &split, file.path(), extension).await?;
+    // One upload at a time from here: two splits of one dataset may come at once.
+    let _turn = app.dataset_uploads.lock().await;
     let known = app.catalog.datasets.find(name.as_str()).await?;
     if known.as_ref().is_some_and(|known| known.origin != Origin::Uploaded) {
         let detail = format!("dataset `{name}` was not uploaded; give yours another name");
         return Err(Problem::new(StatusCode::CONFLICT, "dataset-name-taken", detail));
     }
-    let extension = extension_of(&headers)?;
-    let file = upload::receive(body, &app.data.uploads(), MOST_BYTES).await?;
-    let uploaded = inspect(&app, &name, &split, file.path(), extension).await?;
     let mut dataset = known.unwrap_or_else(|| Dataset { splits: Vec::new(), ..uploaded.clone() });
     if let Some(gold) = &query.gold {
-        dataset.gold = gold.split(',').map(|column| column.trim().to_owned()).collect();
+        dataset.gold =
+            gold.split(',').map(str::trim).filter(|column| !column.is_empty()).map(str::to_owned).collect();
     }
     for mut part in uploaded.splits {
         // Named by content: rows that a benchmark pinned stay what they were when the split is replaced.
@@ -134,8 +138,21 @@ pub(super) async fn upload(
         dataset.splits.retain(|old| old.name != part.name);
         dataset.splits.push(part);
     }
+    check_gold(&dataset)?;
     app.catalog.datasets.save(&dataset).await?;
     Ok(axum::Json(dataset.into()))
+}
+
+/// A misspelt gold column would leave the real one in front of the solver.
+fn check_gold(dataset: &Dataset) -> Result<(), Problem> {
+    let is_there = |column: &String| dataset.splits.iter().any(|split| split.columns.contains(column));
+    match dataset.gold.iter().find(|column| !is_there(column)) {
+        None => Ok(()),
+        Some(column) => {
+            let detail = format!("dataset `{}` has no column `{column}` to withhold as gold", dataset.name);
+            Err(Problem::new(StatusCode::BAD_REQUEST, "unknown-column", detail))
+        }
+    }
 }
 
 fn extension_of(headers: &HeaderMap) -> Result<&'static str, Problem> {
@@ -161,12 +178,12 @@ async fn inspect(
 ) -> Result<Dataset, Problem> {
     let named = received.with_extension(extension);
     std::fs::hard_link(received, &named).map_err(|error| upload::cannot_store(&error))?;
+    // Gone with this request, also when the client leaves in the middle of it.
+    let named = TempPath::try_from_path(named).map_err(|error| upload::cannot_store(&error))?;
     let files = DatasetFiles {
         name: name.to_string(),
         origin: Origin::Uploaded,
-        splits: vec![(split.to_string(), named.clone())],
+        splits: vec![(split.to_string(), named.to_path_buf())],
     };
-    let inspected = app.datasets.inspect_files(files).await;
-    std::fs::remove_file(&named).map_err(|error| upload::cannot_store(&error))?;
-    Ok(inspected?)
+    Ok(app.datasets.inspect_files(files).await?)
 }

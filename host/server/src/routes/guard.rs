@@ -17,7 +17,7 @@ use crate::problem::Problem;
 pub enum AllowedHosts {
     /// `localhost` and loopback addresses.
     Loopback,
-    /// Any name: whoever listens on a public address has named hosts of their own.
+    /// Any name: a server on another address is reached by names that it does not know.
     Any,
 }
 
