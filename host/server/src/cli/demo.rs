@@ -83,7 +83,7 @@ async fn measure(client: &Client) -> Result<Vec<BenchmarkView>> {
         bar.set_prefix(dataset);
         let ended = client
             .wait(&created.id, |benchmark| {
-                bar.set_position(benchmark.samples.completed + benchmark.samples.failed)
+                bar.set_position(benchmark.samples.completed + benchmark.samples.failed);
             })
             .await?;
         bar.finish();

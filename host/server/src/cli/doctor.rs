@@ -74,20 +74,20 @@ async fn examine(app: &App) -> Result<Vec<Finding>> {
             let plugins = app.catalog.plugins.list().await?;
             let names: Vec<_> =
                 plugins.iter().map(|plugin| format!("{}@{}", plugin.name, plugin.version)).collect();
-            listing("plugins", names, &app.installation.plugins())
+            listing("plugins", &names, &app.installation.plugins())
         }
         Err(error) => missing("plugins", error.message),
     });
     let models = app.catalog.models.list().await?;
-    let names = models.into_iter().map(|model| model.name).collect();
-    findings.push(listing("models", names, &app.installation.models()));
+    let names: Vec<_> = models.into_iter().map(|model| model.name).collect();
+    findings.push(listing("models", &names, &app.installation.models()));
     let datasets = app.catalog.datasets.list().await?;
-    let names = datasets.into_iter().map(|dataset| dataset.name).collect();
-    findings.push(listing("datasets", names, &app.installation.datasets()));
+    let names: Vec<_> = datasets.into_iter().map(|dataset| dataset.name).collect();
+    findings.push(listing("datasets", &names, &app.installation.datasets()));
     Ok(findings)
 }
 
-fn listing(what: &'static str, names: Vec<String>, folder: &std::path::Path) -> Finding {
+fn listing(what: &'static str, names: &[String], folder: &std::path::Path) -> Finding {
     if names.is_empty() {
         return missing(
             what,

@@ -73,7 +73,8 @@ impl App {
             Some((path, digest)) => (path, Some(digest)),
             None => (text, None),
         };
-        let is_file = digest.is_some() || path.ends_with(".wasm") || path.contains('/');
+        let is_component = Path::new(path).extension().is_some_and(|extension| extension == "wasm");
+        let is_file = digest.is_some() || is_component || path.contains('/');
         if !is_file {
             return self.task(text).await;
         }

@@ -18,11 +18,11 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
     for row in rows {
         table.add_row(row);
     }
-    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    if text.is_empty() {
+    table.lines().fold(String::new(), |mut text, line| {
+        text.push_str(line.trim_end());
         text.push('\n');
-    }
-    text
+        text
+    })
 }
 
 /// One benchmark: what was measured, the metrics, the speed.

@@ -65,6 +65,7 @@ pub struct TokensView {
 }
 
 /// Milliseconds of each phase.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to a number in JSON")]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TimingsView {
     pub queue_ms: f64,

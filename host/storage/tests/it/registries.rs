@@ -102,7 +102,7 @@ async fn the_bundled_plugin_of_another_program_version_replaces_the_one_before()
     plugins.insert(&bundled("0.1.0", "aa", 1)).await.unwrap();
     let rebuilt = bundled("0.1.0", "bb", 2);
     plugins.insert(&rebuilt).await.unwrap();
-    assert_eq!(plugins.list().await.unwrap(), [rebuilt.clone()]);
+    assert_eq!(plugins.list().await.unwrap(), std::slice::from_ref(&rebuilt));
     let newer = bundled("0.2.0", "cc", 3);
     plugins.insert(&newer).await.unwrap();
     assert_eq!(plugins.find(&"choice".parse().unwrap()).await.unwrap(), Some(newer));
