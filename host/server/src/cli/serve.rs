@@ -86,6 +86,8 @@ impl Server {
     pub(super) async fn finished(self) -> Result<ExitCode> {
         let Self { stop, mut http, work, .. } = self;
         tokio::select! {
+            // First, since the HTTP server ends by that token too, and may have when both are looked at.
+            biased;
             () = stop.cancelled() => {}
             ended = &mut http => {
                 let reason = match ended {

@@ -1,8 +1,9 @@
 //! Which names a request may call this server by.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -30,13 +31,11 @@ impl AllowedHosts {
         match self {
             Self::Any => true,
             Self::Loopback => {
-                let name = match host.rsplit_once(':') {
-                    Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-                    _ => host,
-                };
+                let Ok(authority) = host.parse::<Authority>() else { return false };
+                let name = authority.host();
                 let address = name.trim_start_matches('[').trim_end_matches(']');
                 name.eq_ignore_ascii_case("localhost")
-                    || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+                    || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
             }
         }
     }
@@ -58,10 +57,11 @@ mod tests {
 
     #[test]
     fn a_foreign_name_is_refused_on_a_loopback_address() {
-        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "::1", "127.5.5.5"] {
+        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "[::1]", "127.5.5.5"] {
             assert!(AllowedHosts::Loopback.allows(host), "{host}");
         }
-        for host in ["evil.example", "evil.example:8080", "", "127.0.0.1.evil.example", "10.0.0.1:80"] {
+        for host in ["evil.example", "evil.example:8080", "", "127.0.0.1.evil.example", "10.0.0.1:80", "::1"]
+        {
             assert!(!AllowedHosts::Loopback.allows(host), "{host}");
         }
         assert!(AllowedHosts::Any.allows("bench.example:80"));
