@@ -30,6 +30,7 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(description = "A Jinja template over the row.")]
 pub struct Template {
     source: Arc<str>,
     environment: Arc<Environment<'static>>,
@@ -211,5 +212,6 @@ mod tests {
         assert_eq!(serde_json::to_value(&template).unwrap(), json!("{{ q }}"));
         let schema = schemars::schema_for!(Template).to_value();
         assert_eq!(schema["type"], "string");
+        assert_eq!(schema["description"], "A Jinja template over the row.");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use llm_bench_core::Result;
+use llm_bench_core::{Json, Result};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -146,25 +146,31 @@ fn show_list<T: Serialize>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thing with all its fields: a line each, nested ones as JSON.
+/// One thing with all its fields.
 fn show_one<T: Serialize>(common: &CommonArguments, view: &T) -> Result<ExitCode> {
     let json = output::json(view)?;
     let text = match common.format {
         OutputFormat::Json => json,
         OutputFormat::Table => {
             let fields: llm_bench_core::Row = serde_json::from_str(&json).unwrap_or_default();
-            let rows = fields
-                .into_iter()
-                .map(|(field, value)| {
-                    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    vec![field, value]
-                })
-                .collect();
+            let rows = fields.into_iter().map(|(field, value)| vec![field, readable(&value)]).collect();
             table::table(&["field", "value"], &[], rows)
         }
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A value for a table's cell: text as it is, a list of texts in a line, what is nested over several lines.
+fn readable(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.iter().all(Json::is_string) => {
+            items.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", ")
+        }
+        Json::Array(_) | Json::Object(_) => format!("{value:#}"),
+        simple => simple.to_string(),
+    }
 }
 
 /// An enum's name as it stands in JSON.

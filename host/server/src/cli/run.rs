@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llm_bench_core::benchmark::{Benchmark, Status};
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::limits::Budget;
+use llm_bench_core::model::Origin;
 use llm_bench_core::orchestrator::{Event, NewBenchmark};
 use llm_bench_core::plugin::gold_columns;
 use llm_bench_core::{Error, Result};
@@ -112,7 +113,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         prepared = prepare(config, &arguments) => prepared?,
         () = stop.cancelled() => return Err(Error::cancelled("stopped before the benchmark began")),
     };
-    if !names_gold(&order) {
+    if order.task.origin != Origin::Bundled && !names_gold(&order) {
         output::note(
             "note: neither the dataset nor the task names a gold column, so the task sees whole rows",
         );
