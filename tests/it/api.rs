@@ -123,6 +123,39 @@ async fn an_uploaded_dataset_is_evaluated_and_its_gold_column_withheld() {
 }
 
 #[tokio::test]
+async fn a_misspelt_gold_column_is_refused_before_a_solver_could_see_the_answer() {
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path());
+    let upload = |gold: &str| {
+        host.request(Method::PUT, &format!("/api/v1/datasets/mine?gold={gold}"))
+            .header("content-type", "application/jsonl")
+            .body("{\"question\": \"?\", \"answer\": 1}\n")
+    };
+    let (status, problem) = host.refusal(upload("anser")).await;
+    assert_eq!((status.as_u16(), problem["type"].as_str()), (400, Some("unknown-column")));
+    let (status, _) = host.refusal(host.request(Method::GET, "/api/v1/datasets/mine")).await;
+    assert_eq!(status.as_u16(), 404);
+    assert!(upload("answer").send().await.unwrap().status().is_success());
+    assert_eq!(host.get("/api/v1/datasets/mine").await["gold"], json!(["answer"]));
+}
+
+#[tokio::test]
+async fn a_dataset_that_changed_since_the_benchmark_was_created_fails_it() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().join("datasets/mine");
+    std::fs::create_dir_all(&folder).unwrap();
+    let card = "name = \"mine\"\ndescription = \"\"\nlicence = \"none\"\n[splits]\ntest = \"test.jsonl\"\n";
+    std::fs::write(folder.join("dataset.toml"), card).unwrap();
+    std::fs::write(folder.join("test.jsonl"), "{\"text\": \"one\"}\n").unwrap();
+    let host = Host::start(data.path());
+    std::fs::write(folder.join("test.jsonl"), "{\"text\": \"two\"}\n").unwrap();
+    let order = json!({ "model": "tiny-llama", "task": "perplexity", "dataset": "mine" });
+    let ended = host.ended(&host.create(&order).await).await;
+    assert_eq!(ended["status"], "failed");
+    assert!(ended["error"].as_str().unwrap().contains("split `test`"), "{ended:#}");
+}
+
+#[tokio::test]
 async fn wrong_orders_are_refused_with_a_sentence_that_names_the_field() {
     let data = tempfile::tempdir().unwrap();
     let host = Host::start(data.path());

@@ -80,3 +80,19 @@ impl Budget {
 fn within(holds: bool, message: impl FnOnce() -> String) -> Result<(), Ended> {
     if holds { Ok(()) } else { Err(Ended { kind: FailureKind::CallLimit, message: message() }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_all_requests_together_are_capped_and_empty_texts_count_too() {
+        let limits = Limits { request_bytes: 1000, ..Limits::default() };
+        let mut budget = Budget::new(limits);
+        budget.count_request(&ModelRequest::Embed(vec!["x".repeat(800)])).unwrap();
+        let ended = budget.count_request(&ModelRequest::Embed(vec!["x".repeat(200)])).unwrap_err();
+        assert_eq!(ended.kind, FailureKind::CallLimit);
+        assert!(ended.message.contains("1000"), "{ended}");
+        assert!(Budget::new(limits).count_request(&ModelRequest::Embed(vec![String::new(); 100])).is_err());
+    }
+}
