@@ -115,3 +115,44 @@ impl ModelAccess for Recorder {
         answer.map(|answer| answer.response)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A model that is still at work when the guest ends.
+    struct Silent;
+
+    #[async_trait]
+    impl LoadedModel for Silent {
+        async fn answer(&self, _: ModelRequest, _: CancellationToken) -> Result<ModelAnswer> {
+            std::future::pending().await
+        }
+    }
+
+    fn recorder(withheld: Option<&'static str>) -> Recorder {
+        let silent: Arc<dyn LoadedModel> = Arc::new(Silent);
+        Recorder::new(Arc::new(Parts::from([("subject".to_owned(), silent)])), withheld, 1)
+    }
+
+    #[test]
+    fn a_call_that_the_guests_end_interrupts_is_recorded() {
+        let recorder = recorder(None);
+        let request = ModelRequest::CountTokens(vec!["text".to_owned()]);
+        let call = recorder.call("subject", request.clone(), CancellationToken::new());
+        assert!(futures::FutureExt::now_or_never(call).is_none());
+        let calls = recorder.take_calls();
+        assert_eq!(calls.len(), 1);
+        assert_eq!(calls[0].request, request);
+        assert!(matches!(&calls[0].outcome, CallOutcome::Error { code, .. } if code == "interrupted"));
+    }
+
+    #[test]
+    fn a_part_that_is_withheld_or_unknown_is_denied_with_what_is_lent() {
+        assert!(recorder(None).open("subject").is_ok());
+        let withheld = recorder(Some("subject")).open("subject").unwrap_err();
+        assert_eq!((withheld.kind, &*withheld.code), (ErrorKind::Denied, "part-denied"));
+        assert!(withheld.message.contains("none"), "{withheld}");
+        assert!(recorder(None).open("judge").unwrap_err().message.contains("subject"));
+    }
+}
