@@ -1,4 +1,4 @@
-//! A loaded model: turns requests into rows and rows into answers. It lives on the model's thread.
+//! A loaded model: turns requests into rows. It lives on the model's thread.
 
 use std::path::Path;
 
@@ -11,29 +11,66 @@ use ort::environment::Environment;
 
 use crate::chat::ChatTemplate;
 use crate::folder::ModelFolder;
-use crate::generation::{Language, Order, Outcome, Phases, generate};
-use crate::network::Network;
+use crate::forward::run_length;
+use crate::generation::Order;
+use crate::network::{LoadOptions, Network};
+use crate::prefix::Prefixes;
 use crate::prompt::PromptText;
-use crate::runner::RunnerConfig;
+use crate::runner::{Execution, RunnerConfig};
 use crate::sampling::{Settings, unknown_setting};
-use crate::scoring::{RowScore, ScoringRow, score};
+use crate::scoring::ScoringRow;
 use crate::settings::ModelSettings;
 use crate::tokenizer::TextTokenizer;
 
 /// What the logits of one batch may take.
 const MAX_LOGITS_BYTES: usize = 512 << 20;
 
+/// Generations at once, at most: more wait.
+const MAX_GENERATIONS: usize = 64;
+
 pub(crate) struct Engine {
-    network: Network,
-    tokenizer: TextTokenizer,
+    pub(crate) network: Network,
+    pub(crate) tokenizer: TextTokenizer,
     template: Option<ChatTemplate>,
     settings: ModelSettings,
     /// Tokens that end a generation.
-    end_ids: Vec<u32>,
+    pub(crate) end_ids: Vec<u32>,
     /// The EOS token's text, which ends a generation too.
     end_text: Option<String>,
-    /// Tokens that one batch may hold, padding included.
-    pub(crate) batch_tokens: usize,
+    pub(crate) execution: Execution,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) limits: Limits,
+}
+
+/// What the rows of one batch may take together. One row alone always may, but for memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// New tokens in one run, padding included.
+    run_tokens: usize,
+    /// Positions whose logits one run gives.
+    logit_positions: usize,
+    /// Whether a run gives the logits of wanted positions only.
+    selects_logits: bool,
+    /// Slots of the caches of one batch, over all rows.
+    slots: usize,
+}
+
+impl Limits {
+    /// Whether `rows` rows of up to `new_tokens` new tokens and `wanted` wanted logits each, and `slots` slots in all,
+    /// may run together.
+    pub(crate) fn allow(&self, rows: usize, new_tokens: usize, wanted: usize, slots: usize) -> bool {
+        let length = run_length(new_tokens);
+        let positions = if self.selects_logits { wanted.min(length) } else { length };
+        rows * length <= self.run_tokens
+            && rows * positions <= self.logit_positions
+            && slots <= self.slots
+            || rows == 1
+    }
+
+    /// Whether so many generations may be on their way.
+    pub(crate) fn allow_rows(&self, rows: usize) -> bool {
+        rows <= self.run_tokens.min(MAX_GENERATIONS)
+    }
 }
 
 /// The rows of a call, before the model sees them, and the answer that they fill.
@@ -60,8 +97,21 @@ impl Engine {
             }
             None => None,
         };
-        let network = Network::open(environment, path, &folder.graph, config.threads)?;
-        let vocabulary = network.graph().vocabulary.unwrap_or_else(|| tokenizer.vocabulary_size()).max(1);
+        let rewrites = config.execution != Execution::Reference;
+        let options = LoadOptions { threads: config.threads, rewrites };
+        let network = Network::open(environment, path, &folder.graph, options)?;
+        let graph = network.graph();
+        let vocabulary = graph.vocabulary.unwrap_or_else(|| tokenizer.vocabulary_size()).max(1);
+        // A run holds its past and the longer cache that comes out of it; the rest is for what it computes between.
+        let bytes_per_slot = graph.cache_bytes_per_token().max(1) * 3;
+        let limits = Limits {
+            run_tokens: config.max_batch_tokens.max(1),
+            logit_positions: (MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
+            selects_logits: network.selects_logits(),
+            slots: config.memory_bytes / 2 / bytes_per_slot,
+        };
+        let shares = config.execution == Execution::Shared && graph.continues_with_many();
+        let prefixes = Prefixes::new(config.memory_bytes / 4, shares);
         let mut end_ids = settings.end_ids.clone();
         end_ids.extend(tokenizer.eos());
         let end_text = tokenizer.eos().map(|id| tokenizer.decode(&[id], false)).transpose()?;
@@ -72,8 +122,44 @@ impl Engine {
             settings,
             end_ids,
             end_text: end_text.filter(|text| !text.is_empty()),
-            batch_tokens: config.max_batch_tokens.min(MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
+            execution: config.execution,
+            prefixes,
+            limits,
         })
+    }
+
+    /// Whether the continuations of a context of so many tokens are scored as one family. Branches of different length
+    /// leave gaps in the cache, and a short context is computed faster than it is shared.
+    pub(crate) fn shares_contexts(&self, tokens: usize) -> bool {
+        const LEAST_CONTEXT: usize = 8;
+        let graph = self.network.graph();
+        self.execution == Execution::Shared
+            && tokens >= LEAST_CONTEXT
+            && graph.continues_with_many()
+            && graph.allows_gaps()
+    }
+
+    /// Computes what sequences share. Without room for it, each is computed for itself.
+    pub(crate) fn compute_shared(&mut self, sequences: &[&[u32]]) {
+        if let Err(error) = self.prefixes.compute_shared(&mut self.network, sequences) {
+            tracing::warn!(?error, "a shared prefix could not be computed");
+        }
+    }
+
+    /// # Errors
+    /// `memory-budget` for a sequence whose cache alone is larger than the budget.
+    pub(crate) fn check_memory(&self, tokens: usize) -> Result<()> {
+        if self.network.graph().cache.is_empty() || tokens <= self.limits.slots {
+            return Ok(());
+        }
+        Err(Error::too_large(
+            "memory-budget",
+            format!(
+                "a sequence of {tokens} tokens does not fit in the memory that the model may use: {} tokens do; raise \
+                 the budget or shorten the prompt",
+                self.limits.slots
+            ),
+        ))
     }
 
     /// Turns a call into rows.
@@ -112,25 +198,6 @@ impl Engine {
             ModelRequest::Embed(_) => Err(cannot("embed texts")),
             ModelRequest::Rank(_) => Err(cannot("rank documents")),
         }
-    }
-
-    pub(crate) fn score(&mut self, rows: &[&ScoringRow]) -> Result<Vec<RowScore>> {
-        score(&mut self.network, rows)
-    }
-
-    pub(crate) fn generate(
-        &mut self,
-        orders: &[&Order],
-        is_cancelled: &dyn Fn(usize) -> bool,
-        phases: &mut Phases,
-    ) -> Result<Vec<Outcome>> {
-        let language = Language { tokenizer: &self.tokenizer, end_ids: &self.end_ids };
-        generate(&mut self.network, &language, orders, is_cancelled, phases)
-    }
-
-    /// Whether prompts of different length may be generated from together.
-    pub(crate) fn pads_left(&self) -> bool {
-        self.network.graph().pads_left()
     }
 
     fn pair(&mut self, request: &ScoringRequest) -> Result<ScoringRow> {

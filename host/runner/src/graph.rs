@@ -4,6 +4,8 @@ use llm_bench_core::{Error, Result};
 use ort::session::Session;
 use ort::value::{Outlet, Shape, TensorElementType, ValueType};
 
+use crate::network::POSITIONS;
+
 /// The integer type of an input of ids or positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Integer {
@@ -72,6 +74,8 @@ impl Graph {
                 "position_ids" => graph.position_ids = Some(integer(input)?),
                 "cache_position" => graph.cache_position = Some(integer(input)?),
                 "use_cache_branch" => graph.use_cache_branch = true,
+                // Added when the graph was loaded.
+                POSITIONS => {}
                 name => match name.strip_prefix("past_key_values.") {
                     Some(rest) => graph.cache.push(slot(input, rest, outputs)?),
                     None => return Err(unsupported(&format!("has an input `{name}` that is not known"))),
@@ -91,9 +95,29 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Whether rows of different length can be padded at the left: only explicit positions keep their places.
-    pub(crate) fn pads_left(&self) -> bool {
+    /// Whether the slots of a cache may hold padding between a row's tokens: only explicit positions keep the places of
+    /// those that follow. Otherwise the rows of a batch must be of one length.
+    pub(crate) fn allows_gaps(&self) -> bool {
         self.position_ids.is_some() && self.attention_mask.is_some()
+    }
+
+    /// Whether shorter rows may be padded at the right.
+    pub(crate) fn pads_right(&self) -> bool {
+        true
+    }
+
+    /// Whether several tokens at once may follow a cache.
+    pub(crate) fn continues_with_many(&self) -> bool {
+        !self.cache.is_empty() && self.attention_mask.is_some()
+    }
+
+    /// What one token takes in the cache.
+    pub(crate) fn cache_bytes_per_token(&self) -> usize {
+        let bytes = |float| match float {
+            Float::F32 => 4,
+            Float::F16 => 2,
+        };
+        self.cache.iter().map(|slot| slot.heads * slot.width * bytes(slot.float)).sum()
     }
 }
 

@@ -4,24 +4,29 @@
 //! over a channel of plain requests and answers, so that the thread can become a process. Requests that wait
 //! together are batched. What the numbers mean follows lm-evaluation-harness 0.4.13 (its `hf` backend), token by token.
 
-mod batch;
+mod calls;
 mod chat;
 mod digest;
 mod engine;
 mod external_data;
 mod folder;
+mod forward;
 mod generation;
 mod graph;
 mod network;
+mod oracle;
+mod prefix;
 mod prompt;
 mod runner;
 mod runtime;
 mod sampling;
+mod scheduler;
 mod scoring;
 mod settings;
+mod softmax;
 mod stop;
 mod tokenizer;
 mod white_space;
 mod worker;
 
-pub use runner::{OnnxRunner, RunnerConfig};
+pub use runner::{Execution, OnnxRunner, RunnerConfig};

@@ -1,5 +1,7 @@
 //! A loaded graph: token ids in, logits and the KV cache out.
 
+mod cache;
+mod edit;
 mod tensor;
 
 use std::borrow::Cow;
@@ -8,39 +10,51 @@ use std::path::Path;
 use half::f16;
 use llm_bench_core::{Error, Result};
 use ort::environment::Environment;
-use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{OutputSelector, RunOptions, Session, SessionInputValue};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::DynValue;
 
+pub(crate) use cache::{Cache, Stretch};
+
 use crate::graph::{Float, Graph};
+pub(crate) use edit::POSITIONS;
 
-/// One run of the graph over `rows` sequences of `length` new tokens each, after a cache of some length.
-#[derive(Debug)]
-pub(crate) struct Step {
-    pub(crate) rows: usize,
-    /// `[rows, length]`.
-    pub(crate) ids: Vec<i64>,
-    /// 1 for a token, 0 for padding: `[rows, cache length + length]`.
-    pub(crate) mask: Vec<i64>,
-    /// A token's place in its sequence: `[rows, length]`.
-    pub(crate) positions: Vec<i64>,
-}
+/// A graph in a larger file is loaded as it stands, since it is rewritten in memory. Large models keep their weights
+/// in files beside the graph, which stays small.
+const MAX_EDITED_BYTES: u64 = 1 << 30;
 
-/// Keys and values of every layer, `[rows, heads, length, width]` each; native memory that is handed on uncopied.
-#[derive(Debug)]
-pub(crate) struct Cache {
-    values: Vec<DynValue>,
-    length: usize,
+/// New tokens of one row, after what the cache holds of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stride<'tokens> {
+    /// None for a row that has ended: it runs on padding.
+    pub(crate) ids: &'tokens [u32],
+    /// For each slot of the cache: 1 where it holds a token of this row, else 0.
+    pub(crate) past: &'tokens [i64],
+    /// The first new token's place in its sequence.
+    pub(crate) place: usize,
+    /// Indices into `ids`, ascending: the tokens whose logits are wanted.
+    pub(crate) wanted: &'tokens [usize],
 }
 
 pub(crate) struct Network {
     session: Session,
     graph: Graph,
-    only_logits: RunOptions<ort::session::HasSelectedOutputs>,
+    /// Whether the graph gives the logits of chosen positions only.
+    selects_logits: bool,
+    only_logits: RunOptions<HasSelectedOutputs>,
+}
+
+/// How a graph is loaded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoadOptions {
+    /// What one run may use; none for all cores.
+    pub(crate) threads: Option<usize>,
+    /// Whether rewrites that change no result are applied.
+    pub(crate) rewrites: bool,
 }
 
 impl Network {
-    /// Loads a graph with its weights; `threads` is what one run may use, none for all cores.
+    /// Loads a graph with its weights.
     ///
     /// # Errors
     /// `model-file-broken` when the library refuses the file, `unsupported-graph` for inputs that are not known.
@@ -48,141 +62,187 @@ impl Network {
         environment: &Environment,
         folder: &Path,
         file: &str,
-        threads: Option<usize>,
+        options: LoadOptions,
     ) -> Result<Self> {
-        let session = session(environment, &folder.join(file), threads).map_err(|error| {
-            Error::invalid(
-                "model-file-broken",
-                format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
-            )
-            .because(error)
-        })?;
+        let path = folder.join(file);
+        let edited = if options.rewrites { load_edited(environment, &path, options) } else { None };
+        let (session, selects_logits) = match edited {
+            Some(loaded) => loaded,
+            None => {
+                let session = builder(environment, options).and_then(|mut builder| builder.commit_from_file(&path));
+                let session = session.map_err(|error| {
+                    Error::invalid(
+                        "model-file-broken",
+                        format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
+                    )
+                    .because(error)
+                })?;
+                (session, false)
+            }
+        };
         let graph = Graph::of(&session)?;
         let only_logits =
             RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
-        Ok(Self { session, graph, only_logits })
+        Ok(Self { session, graph, selects_logits, only_logits })
     }
 
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Runs whole sequences and gives their logits only.
-    pub(crate) fn score(&mut self, step: Step) -> Result<Logits> {
-        let shape = step.shape()?;
-        let inputs = inputs(&self.graph, step, self.empty_cache(shape.0)?)?;
-        let mut outputs = self.session.run_with_options(inputs, &self.only_logits).map_err(failed)?;
-        Logits::new(outputs.remove("logits"), self.graph.logits, shape)
+    /// Whether the graph computes the logits of wanted tokens only.
+    pub(crate) fn selects_logits(&self) -> bool {
+        self.selects_logits
     }
 
-    /// Runs new tokens after `cache` (none: at the start) and gives their logits and the longer cache.
+    /// Runs new tokens of several rows after `past` (none: at the start), shorter rows padded at the right.
     ///
-    /// A graph without a cache gives an empty one: the caller then runs whole sequences each time.
-    pub(crate) fn advance(&mut self, step: Step, cache: Option<Cache>) -> Result<(Logits, Cache)> {
-        let shape = step.shape()?;
-        let cache = match cache {
-            Some(cache) => cache,
-            None => self.empty_cache(shape.0)?,
+    /// Gives the wanted logits and, where it is asked for, the longer cache: it has a slot for each place of the
+    /// longest row, in which the padding of shorter ones lies too.
+    pub(crate) fn run(
+        &mut self,
+        rows: &[Stride<'_>],
+        past: Option<&Cache>,
+        keeps_cache: bool,
+    ) -> Result<(Logits, Option<Cache>)> {
+        let length = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+        if length == 0 {
+            return Err(Error::internal("model-failed", "a batch without tokens reached the model"));
+        }
+        let none;
+        let past = if let Some(past) = past {
+            past
+        } else {
+            none = Cache::empty(&self.graph, rows.len())?;
+            &none
         };
-        let length = cache.length + shape.1;
-        let inputs = inputs(&self.graph, step, cache)?;
-        let mut outputs = self.session.run(inputs).map_err(failed)?;
-        let values = (self.graph.cache.iter())
-            .map(|slot| outputs.remove(&slot.present).ok_or_else(|| missing_output(&slot.present)))
-            .collect::<Result<Vec<_>>>()?;
-        let logits = Logits::new(outputs.remove("logits"), self.graph.logits, shape)?;
-        Ok((logits, Cache { length: if values.is_empty() { 0 } else { length }, values }))
-    }
-
-    /// A cache of the given rows of `cache`, in that order.
-    pub(crate) fn keep_rows(&self, cache: &Cache, rows: &[usize]) -> Result<Cache> {
-        let values = (self.graph.cache.iter().zip(&cache.values))
-            .map(|(slot, value)| tensor::select_rows(value, slot.float, rows))
-            .collect::<ort::Result<Vec<_>>>()
-            .map_err(failed)?;
-        Ok(Cache { values, length: cache.length })
-    }
-
-    fn empty_cache(&self, rows: usize) -> Result<Cache> {
-        let values = (self.graph.cache.iter())
-            .map(|slot| tensor::empty(slot.float, [rows, slot.heads, 0, slot.width]))
-            .collect::<ort::Result<Vec<_>>>()
-            .map_err(failed)?;
-        Ok(Cache { values, length: 0 })
+        let inputs = inputs(&self.graph, self.selects_logits, rows, length, past)?;
+        if keeps_cache {
+            let mut outputs = self.session.run(inputs).map_err(failed)?;
+            let values = (self.graph.cache.iter())
+                .map(|slot| outputs.remove(&slot.present).ok_or_else(|| missing_output(&slot.present)))
+                .collect::<Result<Vec<_>>>()?;
+            let logits = self.graph.logits;
+            let logits = Logits::new(outputs.remove("logits"), logits, self.selects_logits, rows, length)?;
+            let cache = Cache { values, length: past.length + length };
+            Ok((logits, Some(cache)))
+        } else {
+            let mut outputs = self.session.run_with_options(inputs, &self.only_logits).map_err(failed)?;
+            let logits = self.graph.logits;
+            let logits = Logits::new(outputs.remove("logits"), logits, self.selects_logits, rows, length)?;
+            Ok((logits, None))
+        }
     }
 }
 
 /// The graph's inputs for one run, by name.
-type Inputs<'graph> = Vec<(Cow<'graph, str>, SessionInputValue<'static>)>;
+type Inputs<'run> = Vec<(Cow<'run, str>, SessionInputValue<'run>)>;
 
-fn inputs(graph: &Graph, step: Step, cache: Cache) -> Result<Inputs<'_>> {
-    let (rows, length) = step.shape()?;
+fn inputs<'run>(
+    graph: &'run Graph,
+    selects_logits: bool,
+    rows: &[Stride<'_>],
+    length: usize,
+    past: &'run Cache,
+) -> Result<Inputs<'run>> {
+    let count = rows.len();
+    let (mut ids, mut mask, mut positions) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        ids.extend((0..length).map(|index| row.ids.get(index).map_or(0, |&id| i64::from(id))));
+        mask.extend_from_slice(row.past);
+        mask.extend((0..length).map(|index| i64::from(index < row.ids.len())));
+        // Padding stands at the last token's place, which every model has.
+        let last = row.ids.len().saturating_sub(1);
+        positions.extend((0..length).map(|index| signed(row.place + index.min(last))));
+    }
     let mut inputs: Inputs<'_> = Vec::new();
     let mut add = |name: &'static str, value: ort::Result<DynValue>| -> Result<()> {
         inputs.push((name.into(), value.map_err(failed)?.into()));
         Ok(())
     };
-    add("input_ids", tensor::integers(graph.input_ids, vec![rows, length], step.ids))?;
+    add("input_ids", tensor::integers(graph.input_ids, vec![count, length], ids))?;
     if let Some(integer) = graph.attention_mask {
-        add("attention_mask", tensor::integers(integer, vec![rows, cache.length + length], step.mask))?;
+        add("attention_mask", tensor::integers(integer, vec![count, past.length + length], mask))?;
     }
     if let Some(integer) = graph.position_ids {
-        add("position_ids", tensor::integers(integer, vec![rows, length], step.positions))?;
+        add("position_ids", tensor::integers(integer, vec![count, length], positions))?;
     }
     if let Some(integer) = graph.cache_position {
-        let places =
-            (cache.length..cache.length + length).map(|place| i64::try_from(place).unwrap_or(i64::MAX));
-        add("cache_position", tensor::integers(integer, vec![length], places.collect()))?;
+        let places = (past.length..past.length + length).map(signed).collect();
+        add("cache_position", tensor::integers(integer, vec![length], places))?;
     }
     if graph.use_cache_branch {
-        add("use_cache_branch", tensor::boolean(cache.length > 0))?;
+        add("use_cache_branch", tensor::boolean(past.length > 0))?;
     }
-    for (slot, value) in graph.cache.iter().zip(cache.values) {
+    if selects_logits {
+        let most = most_wanted(rows).max(1);
+        let wanted = rows.iter().flat_map(|row| {
+            (0..most).map(|index| row.wanted.get(index).map_or(0, |&position| signed(position)))
+        });
+        let wanted = wanted.collect();
+        add(POSITIONS, tensor::integers(crate::graph::Integer::I64, vec![count, most, 1], wanted))?;
+    }
+    for (slot, value) in graph.cache.iter().zip(&past.values) {
         inputs.push((slot.past.as_str().into(), value.into()));
     }
     Ok(inputs)
 }
 
-impl Step {
-    /// Rows and new tokens of each.
-    fn shape(&self) -> Result<(usize, usize)> {
-        match self.ids.len().checked_div(self.rows) {
-            Some(length) if length > 0 && length * self.rows == self.ids.len() => Ok((self.rows, length)),
-            _ => Err(Error::internal("model-failed", "a batch without tokens reached the model")),
-        }
-    }
+fn most_wanted(rows: &[Stride<'_>]) -> usize {
+    rows.iter().map(|row| row.wanted.len()).max().unwrap_or(0)
 }
 
-/// What the graph gives for each new token: `[rows, length, vocabulary]`.
+fn signed(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// The logits of the wanted tokens of each row.
 pub(crate) struct Logits {
     value: DynValue,
     float: Float,
-    length: usize,
+    /// For each row the columns of its wanted tokens.
+    columns: Vec<Vec<usize>>,
+    width: usize,
     vocabulary: usize,
 }
 
 impl Logits {
-    fn new(value: Option<DynValue>, float: Float, (rows, length): (usize, usize)) -> Result<Self> {
+    fn new(
+        value: Option<DynValue>,
+        float: Float,
+        is_selected: bool,
+        rows: &[Stride<'_>],
+        length: usize,
+    ) -> Result<Self> {
         let value = value.ok_or_else(|| missing_output("logits"))?;
         let shape: Vec<usize> = (value.dtype().tensor_shape().into_iter().flat_map(|shape| shape.iter()))
             .map(|&size| usize::try_from(size).unwrap_or(0))
             .collect();
+        let width = if is_selected { most_wanted(rows).max(1) } else { length };
+        let columns = rows.iter().map(|row| {
+            if is_selected { (0..row.wanted.len()).collect() } else { row.wanted.to_vec() }
+        });
         match shape[..] {
-            [given_rows, given_length, vocabulary]
-                if given_rows == rows && given_length == length && vocabulary > 0 =>
+            [given_rows, given_width, vocabulary]
+                if given_rows == rows.len() && given_width == width && vocabulary > 0 =>
             {
-                Ok(Self { value, float, length, vocabulary })
+                Ok(Self { value, float, columns: columns.collect(), width, vocabulary })
             }
             _ => Err(Error::unsupported(
                 "unsupported-graph",
-                format!("the model's graph gives logits of shape {shape:?} for {rows} × {length} tokens"),
+                format!(
+                    "the model's graph gives logits of shape {shape:?} for {} × {width} tokens",
+                    rows.len()
+                ),
             )),
         }
     }
 
-    /// The logits after the token at `position` of `row`, one for each word of the vocabulary.
-    pub(crate) fn at(&self, row: usize, position: usize) -> Result<Cow<'_, [f32]>> {
-        let start = (row * self.length + position) * self.vocabulary;
+    /// The logits after the wanted token number `index` of `row`, one for each word of the vocabulary.
+    pub(crate) fn at(&self, row: usize, index: usize) -> Result<Cow<'_, [f32]>> {
+        let column = self.columns.get(row).and_then(|columns| columns.get(index));
+        let column = column.ok_or_else(|| Error::internal("model-failed", "logits that were not asked for"))?;
+        let start = (row * self.width + column) * self.vocabulary;
         let range = start..start + self.vocabulary;
         Ok(match self.float {
             Float::F32 => Cow::Borrowed(&self.value.try_extract_tensor::<f32>().map_err(failed)?.1[range]),
@@ -194,17 +254,39 @@ impl Logits {
     }
 }
 
-fn session(environment: &Environment, file: &Path, threads: Option<usize>) -> ort::Result<Session> {
+/// A session on the rewritten graph, and whether it selects logits; none where nothing was rewritten.
+fn load_edited(environment: &Environment, path: &Path, options: LoadOptions) -> Option<(Session, bool)> {
+    /// Where the weights beside a graph lie that is loaded from memory.
+    const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+    if std::fs::metadata(path).ok()?.len() > MAX_EDITED_BYTES {
+        return None;
+    }
+    // A file that cannot be read is refused where it is loaded as it stands.
+    let edited = edit::edit(&std::fs::read(path).ok()?)?;
+    let folder = path.parent()?.to_str()?;
+    let session = builder(environment, options)
+        .and_then(|builder| Ok(builder.with_config_entry(WEIGHTS_FOLDER, folder)?))
+        .and_then(|mut builder| builder.commit_from_memory(&edited.bytes));
+    match session {
+        Ok(session) => Some((session, edited.selects_logits)),
+        Err(error) => {
+            tracing::debug!(%error, "a rewritten graph does not load; it is loaded as it stands");
+            None
+        }
+    }
+}
+
+fn builder(environment: &Environment, options: LoadOptions) -> ort::Result<SessionBuilder> {
     let mut builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         // Idle threads of one model would take the cores of another, and be counted as its energy.
         .with_intra_op_spinning(false)?
         // Batches have many shapes; a pattern for each is memory that is never given back.
         .with_memory_pattern(false)?;
-    if let Some(threads) = threads {
+    if let Some(threads) = options.threads {
         builder = builder.with_intra_threads(threads)?;
     }
-    builder.commit_from_file(file)
+    Ok(builder)
 }
 
 fn failed(error: ort::Error) -> Error {

@@ -27,14 +27,38 @@ pub struct RunnerConfig {
     pub library: PathBuf,
     /// Threads that one model may use; none: one for each core.
     pub threads: Option<usize>,
-    /// Tokens that one batch may hold, padding and tokens to come included. A batch holds fewer where its logits
-    /// would take more than 512 MiB; a row that is longer runs alone.
+    /// New tokens that one run of a model may hold, padding included; a row that is longer runs alone.
     pub max_batch_tokens: usize,
+    /// What a model's KV caches may take, in bytes: half of it for the batches at work, a quarter for prefixes that are
+    /// kept.
+    pub memory_bytes: usize,
+    pub execution: Execution,
 }
+
+/// How requests are computed. The answers are the same but for rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Execution {
+    /// In batches; what requests begin with in common is computed once.
+    #[default]
+    Shared,
+    /// In batches; each request's prefix is computed for it.
+    Unshared,
+    /// One row at a time, whole, on the graph as it stands: slow, and what the others are held against.
+    Reference,
+}
+
+/// Half of what a small machine has.
+const DEFAULT_MEMORY_BYTES: usize = 4 << 30;
 
 impl RunnerConfig {
     pub fn new(library: impl Into<PathBuf>) -> Self {
-        Self { library: library.into(), threads: None, max_batch_tokens: 8192 }
+        Self {
+            library: library.into(),
+            threads: None,
+            max_batch_tokens: 8192,
+            memory_bytes: DEFAULT_MEMORY_BYTES,
+            execution: Execution::default(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::settings::GenerationDefaults;
+use crate::softmax::not_a_number;
 
 /// The reference's limit where neither the request nor the model states one.
 const DEFAULT_MAX_TOKENS: u32 = 256;
@@ -201,10 +202,7 @@ pub(crate) fn arg_max(logits: &[f32]) -> Result<usize> {
     let mut best = 0;
     for (index, &logit) in logits.iter().enumerate() {
         if logit.is_nan() {
-            return Err(Error::unsupported(
-                "logits-not-a-number",
-                "the model answered with NaN instead of logits",
-            ));
+            return Err(not_a_number());
         }
         if logit > logits[best] {
             best = index;

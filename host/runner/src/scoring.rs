@@ -1,12 +1,14 @@
-//! Log-likelihoods: which tokens are scored after which, and their scores.
+//! Log-likelihoods: which tokens are scored after which.
 //!
 //! Definitions of lm-evaluation-harness 0.4.13: `TemplateLM` for pairs, `get_rolling_token_windows` for whole texts.
 
+mod family;
+
 use llm_bench_core::{Error, Result};
 
-use crate::network::{Logits, Network, Step};
+pub(crate) use family::{Family, score};
+
 use crate::prompt::PromptText;
-use crate::sampling::arg_max;
 use crate::tokenizer::TextTokenizer;
 
 /// One sequence for the model and what is scored of it.
@@ -27,6 +29,11 @@ pub(crate) struct RowScore {
 }
 
 impl ScoringRow {
+    /// How many tokens stand before the targets.
+    pub(crate) fn context_length(&self) -> usize {
+        self.input.len() + 1 - self.targets.len()
+    }
+
     /// The last `max_length + 1` tokens of context and continuation, the final one only predicted.
     ///
     /// # Errors
@@ -105,53 +112,20 @@ fn rolling_windows(tokens: &[u32], prefix: u32, max_length: usize) -> Vec<(Vec<u
     windows
 }
 
-/// Scores rows in one run of the model.
-///
-/// Shorter rows are padded at the right, as in the reference: in a causal model no token sees the padding after it,
-/// and none of its places shifts, so that this holds for every graph.
-pub(crate) fn score(network: &mut Network, rows: &[&ScoringRow]) -> Result<Vec<RowScore>> {
-    let length = rows.iter().map(|row| row.input.len()).max().unwrap_or(0);
-    let mut step = Step { rows: rows.len(), ids: Vec::new(), mask: Vec::new(), positions: Vec::new() };
-    for row in rows {
-        for place in 0..length {
-            step.ids.push(row.input.get(place).map_or(0, |&id| i64::from(id)));
-            step.mask.push(i64::from(place < row.input.len()));
-            step.positions.push(i64::try_from(place).unwrap_or(i64::MAX));
-        }
-    }
-    let logits = network.score(step)?;
-    rows.iter().enumerate().map(|(index, row)| row_score(&logits, index, row)).collect()
-}
+impl RowScore {
+    /// Nothing is scored yet.
+    pub(crate) const NONE: Self = Self { sum: 0.0, is_greedy: true };
 
-fn row_score(logits: &Logits, index: usize, row: &ScoringRow) -> Result<RowScore> {
-    let first = row.input.len() - row.targets.len();
-    let mut score = RowScore { sum: 0.0, is_greedy: true };
-    for (offset, &target) in row.targets.iter().enumerate() {
-        let (log_probability, is_greedy) = log_probability(&logits.at(index, first + offset)?, target)?;
-        score.sum += log_probability;
-        score.is_greedy &= is_greedy;
+    /// Adds a target's score.
+    pub(crate) fn add(&mut self, log_probability: f64, is_greedy: bool) {
+        self.sum += log_probability;
+        self.is_greedy &= is_greedy;
     }
-    Ok(score)
-}
-
-/// The log-softmax of `target`, and whether it is the arg-max.
-fn log_probability(logits: &[f32], target: u32) -> Result<(f64, bool)> {
-    let target = usize::try_from(target).unwrap_or(usize::MAX);
-    let Some(&logit) = logits.get(target) else {
-        return Err(Error::invalid(
-            "token-outside-vocabulary",
-            format!("the tokenizer's token {target} is not among the model's {}", logits.len()),
-        ));
-    };
-    let best = arg_max(logits)?;
-    let largest = logits[best];
-    let total: f64 = logits.iter().map(|&logit| f64::from((logit - largest).exp())).sum();
-    Ok((f64::from(logit - largest) - total.ln(), best == target))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ScoringRow, log_probability, rolling_windows};
+    use super::{ScoringRow, rolling_windows};
 
     #[test]
     fn ten_tokens_roll_through_windows_of_four() {
@@ -180,16 +154,5 @@ mod tests {
         assert_eq!(code(&[1], &[]), "empty-continuation");
         assert_eq!(code(&[], &[1]), "empty-context");
         assert_eq!(code(&[1], &[1, 2, 3]), "continuation-too-long");
-    }
-
-    #[test]
-    fn the_log_softmax_is_exact_for_large_logits_too() {
-        let (log_probability, is_greedy) = log_probability(&[1000.0, 1001.0], 0).unwrap();
-        assert!((log_probability + 1.313_261_687_518_223).abs() < 1e-6 && !is_greedy);
-    }
-
-    #[test]
-    fn a_token_that_the_model_does_not_have_is_refused() {
-        assert_eq!(log_probability(&[0.0], 1).unwrap_err().code, "token-outside-vocabulary");
     }
 }

@@ -4,6 +4,7 @@ use half::f16;
 
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
+use super::cache::Stretch;
 use crate::graph::{Float, Integer};
 
 pub(crate) fn integers(integer: Integer, shape: Vec<usize>, values: Vec<i64>) -> ort::Result<DynValue> {
@@ -29,31 +30,38 @@ pub(crate) fn empty(float: Float, shape: [usize; 4]) -> ort::Result<DynValue> {
     })
 }
 
-/// A copy of the given rows (the first dimension) of a tensor.
-pub(crate) fn select_rows(value: &DynValue, float: Float, rows: &[usize]) -> ort::Result<DynValue> {
+/// A tensor of `[rows, heads, length, width]` made of stretches of others, 0 elsewhere.
+pub(crate) fn assemble<'cache>(
+    float: Float,
+    shape: [usize; 4],
+    stretches: impl Iterator<Item = (&'cache DynValue, &'cache Stretch<'cache>)>,
+) -> ort::Result<DynValue> {
     match float {
-        Float::F32 => select::<f32>(value, rows),
-        Float::F16 => select::<f16>(value, rows),
+        Float::F32 => assemble_as::<f32>(shape, stretches),
+        Float::F16 => assemble_as::<f16>(shape, stretches),
     }
 }
 
-fn select<T>(value: &DynValue, rows: &[usize]) -> ort::Result<DynValue>
+fn assemble_as<'cache, T>(
+    shape: [usize; 4],
+    stretches: impl Iterator<Item = (&'cache DynValue, &'cache Stretch<'cache>)>,
+) -> ort::Result<DynValue>
 where
-    T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static,
+    T: PrimitiveTensorElementType + Copy + Default + std::fmt::Debug + 'static,
 {
-    let (shape, values) = value.try_extract_tensor::<T>()?;
-    let mut shape: Vec<i64> = shape.iter().copied().collect();
-    let given_rows = shape.first().map_or(0, |&rows| usize::try_from(rows).unwrap_or(0));
-    let width = values.len().checked_div(given_rows).unwrap_or(0);
-    let mut kept = Vec::with_capacity(width * rows.len());
-    for row in rows {
-        let Some(row) = values.get(row * width..(row + 1) * width) else {
-            return Err(ort::Error::new("the graph gave a cache of fewer rows than it was asked for"));
-        };
-        kept.extend_from_slice(row);
+    let [_, heads, length, width] = shape;
+    let mut values = vec![T::default(); shape.iter().product()];
+    for (source, stretch) in stretches {
+        let (_, source) = source.try_extract_tensor::<T>()?;
+        for head in 0..heads {
+            let from = ((stretch.row * heads + head) * stretch.cache.length + stretch.start) * width;
+            let to = ((stretch.to_row * heads + head) * length + stretch.to) * width;
+            let count = stretch.length * width;
+            match (source.get(from..from + count), values.get_mut(to..to + count)) {
+                (Some(source), Some(target)) => target.copy_from_slice(source),
+                _ => return Err(ort::Error::new("the graph gave a smaller cache than it was asked for")),
+            }
+        }
     }
-    if let Some(first) = shape.first_mut() {
-        *first = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    }
-    Ok(Tensor::from_array((shape, kept))?.into_dyn())
+    Ok(Tensor::from_array((shape, values))?.into_dyn())
 }

@@ -1,0 +1,391 @@
+//! Rewrites of a graph before it is loaded: they save work and change no result.
+//!
+//! - **Logits only where they are wanted.** Exported graphs project every token to the vocabulary. A gather of the wanted
+//!   positions is put before that projection, with a new input [`POSITIONS`].
+//! - **No guard against rows without any token.** Exporters replace NaN by 0 after each softmax, for queries that may see
+//!   nothing. Rows are padded at the right here, so that every query sees its row's first token.
+//!
+//! The file is a protobuf (onnx.proto); only the fields named in [`Node`] are understood, all others are copied.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// The input that is added: for each row the positions of the wanted logits, `[rows, wanted, 1]`, int64.
+pub(crate) const POSITIONS: &str = "llm_bench_logit_positions";
+
+/// What the projection to the vocabulary then reads.
+const SELECTED: &str = "llm_bench_selected_hidden_states";
+
+/// `GatherND` has batch dimensions since this version of the operators.
+const LEAST_OPERATORS: u64 = 12;
+
+/// A graph that was rewritten.
+pub(crate) struct Edited {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether it has the input [`POSITIONS`].
+    pub(crate) selects_logits: bool,
+}
+
+/// Rewrites the bytes of a model; none where nothing applies.
+pub(crate) fn edit(model: &[u8]) -> Option<Edited> {
+    let mut graph_range = None;
+    let mut operators = 0;
+    for field in fields(model) {
+        let field = field?;
+        match (field.number, &field.content) {
+            // A second graph would be merged with the first: not what exporters write.
+            (7, Some(_)) if graph_range.is_some() => return None,
+            (7, Some(content)) => graph_range = Some((field.whole, content.clone())),
+            (8, Some(content)) => {
+                operators = operators.max(default_operators(&model[content.clone()]).unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+    let (whole, content) = graph_range?;
+    let bytes = &model[content];
+    let graph = Graph::read(bytes)?;
+    let mut splices = graph.without_guards();
+    let selection = if operators >= LEAST_OPERATORS { graph.selection() } else { None };
+    let selects_logits = selection.is_some();
+    splices.extend(selection.into_iter().flatten());
+    if splices.is_empty() {
+        return None;
+    }
+    let graph = splice(bytes, splices);
+    let mut edited = Vec::with_capacity(model.len() + 4096);
+    edited.extend_from_slice(&model[..whole.start]);
+    edited.extend(key(7));
+    edited.extend(varint(graph.len() as u64));
+    edited.extend_from_slice(&graph);
+    edited.extend_from_slice(&model[whole.end..]);
+    Some(Edited { bytes: edited, selects_logits })
+}
+
+/// Bytes of a graph that are replaced.
+type Splice = (Range<usize>, Vec<u8>);
+
+fn splice(bytes: &[u8], mut splices: Vec<Splice>) -> Vec<u8> {
+    splices.sort_by_key(|(range, _)| range.start);
+    let mut spliced = Vec::with_capacity(bytes.len() + 4096);
+    let mut copied = 0;
+    for (range, replacement) in splices {
+        spliced.extend_from_slice(&bytes[copied..range.start]);
+        spliced.extend(replacement);
+        copied = range.end;
+    }
+    spliced.extend_from_slice(&bytes[copied..]);
+    spliced
+}
+
+struct Node<'model> {
+    /// Where it stands in the graph's bytes, with its key.
+    whole: Range<usize>,
+    content: &'model [u8],
+    inputs: Vec<&'model str>,
+    outputs: Vec<&'model str>,
+    operator: &'model str,
+    domain: &'model str,
+}
+
+struct Graph<'model> {
+    nodes: Vec<Node<'model>>,
+    initializers: HashSet<&'model str>,
+    /// Index of the node that gives a value.
+    producers: HashMap<&'model str, usize>,
+    /// How often a value is used; subgraphs may use it without being counted.
+    uses: HashMap<&'model str, usize>,
+    end: usize,
+}
+
+impl<'model> Graph<'model> {
+    fn read(bytes: &'model [u8]) -> Option<Self> {
+        let mut graph = Self {
+            nodes: Vec::new(),
+            initializers: HashSet::new(),
+            producers: HashMap::new(),
+            uses: HashMap::new(),
+            end: bytes.len(),
+        };
+        for field in fields(bytes) {
+            let field = field?;
+            let Some(content) = field.content else { continue };
+            let content = &bytes[content];
+            match field.number {
+                1 => graph.nodes.push(Node::read(field.whole, content)?),
+                5 => {
+                    graph.initializers.extend(text_field(content, 8));
+                }
+                // The graph's outputs are uses too.
+                12 => *graph.uses.entry(text_field(content, 1)?).or_default() += 1,
+                _ => {}
+            }
+        }
+        for (index, node) in graph.nodes.iter().enumerate() {
+            for output in &node.outputs {
+                graph.producers.insert(output, index);
+            }
+            for input in &node.inputs {
+                *graph.uses.entry(input).or_default() += 1;
+            }
+        }
+        Some(graph)
+    }
+
+    fn producer(&self, value: &str) -> Option<&Node<'model>> {
+        self.producers.get(value).map(|&index| &self.nodes[index])
+    }
+
+    fn is_used_once(&self, value: &str) -> bool {
+        self.uses.get(value) == Some(&1)
+    }
+
+    /// Whether a value is the same in every run.
+    fn is_constant(&self, value: &str) -> bool {
+        const PASSES_ON: [&str; 4] = ["Transpose", "Cast", "Identity", "DequantizeLinear"];
+        if self.initializers.contains(value) {
+            return true;
+        }
+        self.producer(value).is_some_and(|node| {
+            node.operator == "Constant"
+                || PASSES_ON.contains(&node.operator)
+                    && node.inputs.iter().all(|input| *input != value && self.is_constant(input))
+        })
+    }
+
+    /// Puts a gather before the node that projects hidden states to the vocabulary.
+    ///
+    /// From `logits` back, through what treats each position alone, to a product with constant weights. A product of
+    /// integers is none: its scales depend on all positions.
+    fn selection(&self) -> Option<Vec<Splice>> {
+        let mut value = "logits";
+        let projection = loop {
+            let node = self.producer(value)?;
+            if !self.is_used_once(value) {
+                return None;
+            }
+            value = match (node.domain, node.operator) {
+                ("" | "ai.onnx", "MatMul") | ("com.microsoft", "MatMulNBits") => break node,
+                ("" | "ai.onnx", "Cast" | "Identity" | "Tanh") => node.inputs.first()?,
+                ("" | "ai.onnx", "Add" | "Mul" | "Div") => {
+                    let mut varying = node.inputs.iter().filter(|input| !self.is_constant(input));
+                    varying.next().filter(|_| varying.next().is_none())?
+                }
+                _ => return None,
+            };
+        };
+        let (hidden, weights) = (projection.inputs.first()?, projection.inputs.get(1)?);
+        if self.is_constant(hidden) || !self.is_constant(weights) {
+            return None;
+        }
+        let batch_dimensions = [text(1, "batch_dims"), number(3, 1), number(20, 2)].concat();
+        let gather = [
+            text(1, hidden),
+            text(1, POSITIONS),
+            text(2, SELECTED),
+            text(3, SELECTED),
+            text(4, "GatherND"),
+            message(5, &batch_dimensions),
+        ]
+        .concat();
+        let projected = projection.with_first_input(SELECTED)?;
+        let dimensions: Vec<u8> = [
+            message(1, &text(2, "batch_size")),
+            message(1, &text(2, "llm_bench_wanted")),
+            message(1, &number(1, 1)),
+        ]
+        .concat();
+        let tensor = [number(1, 7), message(2, &dimensions)].concat();
+        let input = [text(1, POSITIONS), message(2, &message(1, &tensor))].concat();
+        Some(vec![
+            (projection.whole.clone(), [message(1, &gather), message(1, &projected)].concat()),
+            (self.end..self.end, message(11, &input)),
+        ])
+    }
+
+    /// Turns `Where(IsNaN(x), constant, x)` into `x`.
+    fn without_guards(&self) -> Vec<Splice> {
+        let mut splices = Vec::new();
+        for guard in self.nodes.iter().filter(|node| node.operator == "Where") {
+            let ([condition, replacement, guarded], [output]) = (&guard.inputs[..], &guard.outputs[..]) else {
+                continue;
+            };
+            let Some(test) = self.producer(condition) else { continue };
+            let is_guard = test.operator == "IsNaN"
+                && test.inputs == [*guarded]
+                && self.is_used_once(condition)
+                && self.is_constant(replacement)
+                && self.producer(guarded).is_some_and(|node| node.operator == "Softmax");
+            if is_guard {
+                let identity = [text(1, guarded), text(2, output), text(4, "Identity")].concat();
+                splices.push((test.whole.clone(), Vec::new()));
+                splices.push((guard.whole.clone(), message(1, &identity)));
+            }
+        }
+        splices
+    }
+}
+
+impl<'model> Node<'model> {
+    fn read(whole: Range<usize>, content: &'model [u8]) -> Option<Self> {
+        let mut node =
+            Self { whole, content, inputs: Vec::new(), outputs: Vec::new(), operator: "", domain: "" };
+        for field in fields(content) {
+            let field = field?;
+            let Some(range) = field.content else { continue };
+            match field.number {
+                1 => node.inputs.push(std::str::from_utf8(&content[range]).ok()?),
+                2 => node.outputs.push(std::str::from_utf8(&content[range]).ok()?),
+                4 => node.operator = std::str::from_utf8(&content[range]).ok()?,
+                7 => node.domain = std::str::from_utf8(&content[range]).ok()?,
+                _ => {}
+            }
+        }
+        Some(node)
+    }
+
+    fn with_first_input(&self, name: &str) -> Option<Vec<u8>> {
+        let first = fields(self.content).flatten().find(|field| field.number == 1)?;
+        Some(splice(self.content, vec![(first.whole, text(1, name))]))
+    }
+}
+
+/// The version of the standard operators, where a model's import names them.
+fn default_operators(import: &[u8]) -> Option<u64> {
+    let mut version = None;
+    for field in fields(import) {
+        let field = field?;
+        match (field.number, field.content) {
+            (1, Some(domain)) if !domain.is_empty() && &import[domain.clone()] != b"ai.onnx" => return None,
+            (2, None) => version = field.value,
+            _ => {}
+        }
+    }
+    version
+}
+
+fn text_field(message: &[u8], number: u64) -> Option<&str> {
+    let field = fields(message).flatten().find(|field| field.number == number)?;
+    std::str::from_utf8(&message[field.content?]).ok()
+}
+
+/// A field of a protobuf message.
+struct Field {
+    number: u64,
+    /// With its key.
+    whole: Range<usize>,
+    /// Of a text, a message or packed numbers.
+    content: Option<Range<usize>>,
+    /// Of a number.
+    value: Option<u64>,
+}
+
+/// The fields of a message; the last item is `None` where the bytes are no message.
+fn fields(bytes: &[u8]) -> impl Iterator<Item = Option<Field>> {
+    let mut position = 0;
+    let mut is_broken = false;
+    std::iter::from_fn(move || {
+        if is_broken || position >= bytes.len() {
+            return None;
+        }
+        let field = field(bytes, position);
+        match &field {
+            Some(field) => position = field.whole.end,
+            None => is_broken = true,
+        }
+        Some(field)
+    })
+}
+
+fn field(bytes: &[u8], start: usize) -> Option<Field> {
+    let (key, mut end) = read_varint(bytes, start)?;
+    let (mut content, mut value) = (None, None);
+    match key & 7 {
+        0 => {
+            let (number, after) = read_varint(bytes, end)?;
+            value = Some(number);
+            end = after;
+        }
+        1 => end += 8,
+        5 => end += 4,
+        2 => {
+            let (length, after) = read_varint(bytes, end)?;
+            end = after.checked_add(usize::try_from(length).ok()?)?;
+            content = Some(after..end);
+        }
+        _ => return None,
+    }
+    (end <= bytes.len()).then_some(Field { number: key >> 3, whole: start..end, content, value })
+}
+
+fn read_varint(bytes: &[u8], start: usize) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (place, byte) in bytes.get(start..)?.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((value, start + place + 1));
+        }
+    }
+    None
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(value & 0x7f).unwrap_or(0);
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// The key of a text or message.
+fn key(number: u64) -> Vec<u8> {
+    varint(number << 3 | 2)
+}
+
+fn message(number: u64, content: &[u8]) -> Vec<u8> {
+    [&key(number)[..], &varint(content.len() as u64), content].concat()
+}
+
+fn text(number: u64, content: &str) -> Vec<u8> {
+    message(number, content.as_bytes())
+}
+
+fn number(number: u64, value: u64) -> Vec<u8> {
+    [varint(number << 3), varint(value)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{POSITIONS, edit, fields};
+
+    fn fixture(name: &str) -> Vec<u8> {
+        let path = format!("{}/tests/fixtures/{name}/model.onnx", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn exported_graphs_get_an_input_for_the_wanted_positions() {
+        for name in ["gpt2", "gpt2-without-cache", "llama", "llama-float16", "qwen2"] {
+            let model = fixture(name);
+            let edited = edit(&model).unwrap_or_else(|| panic!("{name} is not edited"));
+            assert!(edited.selects_logits, "{name}");
+            let holds = |bytes: &[u8]| bytes.windows(POSITIONS.len()).any(|part| part == POSITIONS.as_bytes());
+            assert!(!holds(&model) && holds(&edited.bytes), "{name}");
+            assert!(fields(&edited.bytes).all(|field| field.is_some()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_left_alone() {
+        let model = fixture("llama");
+        for length in [0, 1, 100, model.len() / 2] {
+            assert!(edit(&model[..length]).is_none(), "{length}");
+        }
+        assert!(edit(b"version https://git-lfs.github.com/spec/v1\n").is_none());
+    }
+}
