@@ -61,9 +61,7 @@ impl Limits {
     pub(crate) fn allow(&self, rows: usize, new_tokens: usize, wanted: usize, slots: usize) -> bool {
         let length = run_length(new_tokens);
         let positions = if self.selects_logits { wanted.min(length) } else { length };
-        rows * length <= self.run_tokens
-            && rows * positions <= self.logit_positions
-            && slots <= self.slots
+        rows * length <= self.run_tokens && rows * positions <= self.logit_positions && slots <= self.slots
             || rows == 1
     }
 

@@ -128,7 +128,8 @@ impl Generating {
     /// What came out, once it has ended.
     pub(crate) fn outcome(self, language: Language<'_>) -> Result<Outcome> {
         let tokens = u32::try_from(self.ids.len() - self.prompt_length).unwrap_or(u32::MAX);
-        let end = self.end.unwrap_or_else(|| Err(Error::internal("model-failed", "a generation did not end")));
+        let end =
+            self.end.unwrap_or_else(|| Err(Error::internal("model-failed", "a generation did not end")));
         let text = self.completion.text(&self.stops, language.tokenizer)?;
         Ok(Outcome { text, finish_reason: end?, tokens })
     }

@@ -69,7 +69,8 @@ impl Network {
         let (session, selects_logits) = match edited {
             Some(loaded) => loaded,
             None => {
-                let session = builder(environment, options).and_then(|mut builder| builder.commit_from_file(&path));
+                let session =
+                    builder(environment, options).and_then(|mut builder| builder.commit_from_file(&path));
                 let session = session.map_err(|error| {
                     Error::invalid(
                         "model-file-broken",
@@ -219,9 +220,9 @@ impl Logits {
             .map(|&size| usize::try_from(size).unwrap_or(0))
             .collect();
         let width = if is_selected { most_wanted(rows).max(1) } else { length };
-        let columns = rows.iter().map(|row| {
-            if is_selected { (0..row.wanted.len()).collect() } else { row.wanted.to_vec() }
-        });
+        let columns = rows
+            .iter()
+            .map(|row| if is_selected { (0..row.wanted.len()).collect() } else { row.wanted.to_vec() });
         match shape[..] {
             [given_rows, given_width, vocabulary]
                 if given_rows == rows.len() && given_width == width && vocabulary > 0 =>
@@ -241,7 +242,8 @@ impl Logits {
     /// The logits after the wanted token number `index` of `row`, one for each word of the vocabulary.
     pub(crate) fn at(&self, row: usize, index: usize) -> Result<Cow<'_, [f32]>> {
         let column = self.columns.get(row).and_then(|columns| columns.get(index));
-        let column = column.ok_or_else(|| Error::internal("model-failed", "logits that were not asked for"))?;
+        let column =
+            column.ok_or_else(|| Error::internal("model-failed", "logits that were not asked for"))?;
         let start = (row * self.width + column) * self.vocabulary;
         let range = start..start + self.vocabulary;
         Ok(match self.float {

@@ -73,9 +73,8 @@ impl Cohort {
         kept: &[usize],
     ) -> Result<()> {
         let has_cache = !network.graph().cache.is_empty();
-        let rows: Vec<Vec<u32>> = (self.members.iter().zip(kept))
-            .map(|(member, &kept)| member.row.ids[kept..].to_vec())
-            .collect();
+        let rows: Vec<Vec<u32>> =
+            (self.members.iter().zip(kept)).map(|(member, &kept)| member.row.ids[kept..].to_vec()).collect();
         let forward_rows: Vec<ForwardRow<'_>> = (self.members.iter().zip(&rows).zip(kept))
             .map(|((member, ids), &kept)| ForwardRow {
                 ids,
@@ -154,7 +153,8 @@ impl Cohort {
     pub(crate) fn take(&mut self, other: Self, graph: &Graph) -> Vec<Generating> {
         if let (Some(ours), Some(theirs)) = (&self.cache, &other.cache) {
             let own = self.members.iter().enumerate().map(|(place, member)| (ours, place, &member.mask[..]));
-            let new = other.members.iter().enumerate().map(|(place, member)| (theirs, place, &member.mask[..]));
+            let new =
+                other.members.iter().enumerate().map(|(place, member)| (theirs, place, &member.mask[..]));
             let rows: Vec<_> = own.chain(new).collect();
             match pack(graph, &rows) {
                 Ok(packed) => self.cache = Some(packed),

@@ -207,7 +207,8 @@ impl<'model> Graph<'model> {
     fn without_guards(&self) -> Vec<Splice> {
         let mut splices = Vec::new();
         for guard in self.nodes.iter().filter(|node| node.operator == "Where") {
-            let ([condition, replacement, guarded], [output]) = (&guard.inputs[..], &guard.outputs[..]) else {
+            let ([condition, replacement, guarded], [output]) = (&guard.inputs[..], &guard.outputs[..])
+            else {
                 continue;
             };
             let Some(test) = self.producer(condition) else { continue };
@@ -374,7 +375,8 @@ mod tests {
             let model = fixture(name);
             let edited = edit(&model).unwrap_or_else(|| panic!("{name} is not edited"));
             assert!(edited.selects_logits, "{name}");
-            let holds = |bytes: &[u8]| bytes.windows(POSITIONS.len()).any(|part| part == POSITIONS.as_bytes());
+            let holds =
+                |bytes: &[u8]| bytes.windows(POSITIONS.len()).any(|part| part == POSITIONS.as_bytes());
             assert!(!holds(&model) && holds(&edited.bytes), "{name}");
             assert!(fields(&edited.bytes).all(|field| field.is_some()), "{name}");
         }

@@ -7,10 +7,10 @@ use llm_bench_core::{Error, Result};
 
 use super::{Scheduler, WaitingOrder, any_wanted};
 use crate::calls::Place;
-use crate::runner::Execution;
 use crate::generation::{Cohort, Generating, Language, Phases};
 use crate::oracle;
 use crate::prefix::Prefix;
+use crate::runner::Execution;
 
 impl Scheduler<'_> {
     /// Begins the generations that there is room for: those that waited longest first.
@@ -39,8 +39,7 @@ impl Scheduler<'_> {
     fn next_prompts(&mut self) -> Option<(Vec<Generating>, Vec<Option<Prefix>>)> {
         let engine = &mut *self.engine;
         let mut rows_at_once: usize = self.cohorts.iter().map(Cohort::len).sum();
-        let mut slots: usize =
-            self.cohorts.iter_mut().flat_map(Cohort::rows).map(|row| row.longest()).sum();
+        let mut slots: usize = self.cohorts.iter_mut().flat_map(Cohort::rows).map(|row| row.longest()).sum();
         let (mut rows, mut prefixes): (Vec<Generating>, Vec<Option<Prefix>>) = (Vec::new(), Vec::new());
         let mut most_new = 0;
         let mut first_group = None;
@@ -154,7 +153,11 @@ impl Scheduler<'_> {
             let engine = &mut *self.engine;
             let language = Language { tokenizer: &engine.tokenizer, end_ids: &engine.end_ids };
             let stepped = cohort.step(&mut engine.network, language);
-            let calls: Vec<usize> = cohort.rows().flat_map(|row| self.running[&row.key].clone()).map(|place| place.call).collect();
+            let calls: Vec<usize> = cohort
+                .rows()
+                .flat_map(|row| self.running[&row.key].clone())
+                .map(|place| place.call)
+                .collect();
             self.calls.spend(calls, Phases { prefill: Duration::ZERO, decode: started.elapsed() });
             match stepped {
                 Ok(()) => {
@@ -211,8 +214,9 @@ impl Scheduler<'_> {
         let engine = &mut *self.engine;
         let language = Language { tokenizer: &engine.tokenizer, end_ids: &engine.end_ids };
         let calls = &mut self.calls;
-        let generated =
-            oracle::generate(&mut engine.network, language, &mut row, &mut || any_wanted(calls, &prompt.waiting));
+        let generated = oracle::generate(&mut engine.network, language, &mut row, &mut || {
+            any_wanted(calls, &prompt.waiting)
+        });
         if let Err(error) = generated {
             row.end(Err(error));
         }

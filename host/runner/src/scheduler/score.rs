@@ -6,10 +6,10 @@ use llm_bench_core::{Error, Result};
 
 use super::{Scheduler, WaitingFamily, any_wanted};
 use crate::calls::Place;
-use crate::runner::Execution;
 use crate::generation::Phases;
 use crate::oracle;
 use crate::prefix::Prefix;
+use crate::runner::Execution;
 use crate::scoring::{Family, RowScore, ScoringRow, score};
 
 /// A family of a batch and the part of its context that is there already.

@@ -6,9 +6,10 @@ use llm_bench_core::ErrorKind;
 use llm_bench_core::model::{
     Chat, Message, ModelRequest, ModelResponse, Prompt, RankRequest, Role, ScoringRequest,
 };
+use llm_bench_runner::Execution;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{PROMPTS, copy_of, greedy, load, loaded, pair};
+use crate::support::{PROMPTS, copy_of, greedy, load, loaded, pair, runner};
 
 #[tokio::test]
 async fn white_space_at_the_end_of_a_context_belongs_to_the_continuation() {
@@ -64,7 +65,7 @@ async fn a_message_cannot_end_its_own_turn() {
 async fn a_model_without_a_chat_template_refuses_chats() {
     let folder = copy_of("llama");
     std::fs::remove_file(folder.path().join("chat_template.jinja")).unwrap();
-    let model = load(folder.path(), 8192).await.unwrap();
+    let model = load(folder.path(), &runner(Execution::Shared)).await.unwrap();
     let context = Prompt::Chat(Chat { messages: Vec::new(), continue_final: false });
     let error = model.score(vec![ScoringRequest { context, ..pair("", "x") }]).await.unwrap_err();
     assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "no-chat-template"));

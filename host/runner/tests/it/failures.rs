@@ -4,12 +4,12 @@ use std::path::Path;
 
 use llm_bench_core::model::{Model, ModelRunner, Origin};
 use llm_bench_core::{Error, ErrorKind};
-use llm_bench_runner::{OnnxRunner, RunnerConfig};
+use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 
-use crate::support::{copy_of, fixture, library, load};
+use crate::support::{copy_of, fixture, library, load, runner};
 
 async fn refusal(path: &Path) -> Error {
-    match load(path, 8192).await {
+    match load(path, &runner(Execution::Shared)).await {
         Ok(_) => panic!("{} was loaded", path.display()),
         Err(error) => error,
     }

@@ -1,8 +1,9 @@
 //! Stop strings, limits, settings.
 
 use llm_bench_core::model::{FinishReason, Generation, Sampling};
+use llm_bench_runner::{OnnxRunner, RunnerConfig};
 
-use crate::support::{Loaded, PROMPTS, greedy, load, loaded};
+use crate::support::{Loaded, PROMPTS, fixture, greedy, library, load, loaded};
 
 async fn one(model: &Loaded, prompt: &str, tokens: u32, stop: &[&str]) -> Generation {
     model.generate(vec![greedy(prompt, tokens, stop)]).await.unwrap().remove(0)
@@ -81,7 +82,8 @@ async fn an_empty_prompt_starts_from_the_prefix_token() {
 
 #[tokio::test]
 async fn every_prompt_of_a_batch_larger_than_the_budget_is_answered() {
-    let model = load(&crate::support::fixture("gpt2"), 60).await.unwrap();
+    let small = OnnxRunner::new(RunnerConfig { max_batch_tokens: 20, ..RunnerConfig::new(library()) });
+    let model = load(&fixture("gpt2"), &small).await.unwrap();
     let requests: Vec<_> = PROMPTS.iter().map(|prompt| greedy(prompt, 16, &[])).collect();
     let answers = model.generate(requests).await.unwrap();
     assert!(answers.iter().all(|answer| answer.completion_tokens > 0), "{answers:?}");

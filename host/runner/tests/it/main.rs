@@ -7,5 +7,6 @@ mod calls;
 mod failures;
 mod generation;
 mod reference;
+mod sharing;
 mod support;
 mod tiny_llama;

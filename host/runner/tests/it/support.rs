@@ -8,7 +8,7 @@ use llm_bench_core::model::{
     ModelResponse, ModelRunner, Origin, Prompt, Sampling, ScoringRequest,
 };
 use llm_bench_core::{Json, Result};
-use llm_bench_runner::{OnnxRunner, RunnerConfig};
+use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const FIXTURES: [&str; 6] =
@@ -43,25 +43,29 @@ pub(crate) fn copy_of(name: &str) -> tempfile::TempDir {
     copy
 }
 
-pub(crate) fn runner(max_batch_tokens: usize) -> OnnxRunner {
-    OnnxRunner::new(RunnerConfig { threads: Some(1), max_batch_tokens, ..RunnerConfig::new(library()) })
+pub(crate) fn runner(execution: Execution) -> OnnxRunner {
+    OnnxRunner::new(RunnerConfig { threads: Some(1), execution, ..RunnerConfig::new(library()) })
 }
 
-pub(crate) async fn load(path: &Path, max_batch_tokens: usize) -> Result<Loaded> {
-    let runner = runner(max_batch_tokens);
+pub(crate) async fn load(path: &Path, runner: &OnnxRunner) -> Result<Loaded> {
     let facts = runner.inspect(path).await?;
     let model = Model { name: "tested".to_owned(), origin: Origin::Path, path: path.to_owned(), facts };
     Ok(Loaded { model: runner.load(&model).await? })
 }
 
-/// A fixture with batches as large as they come.
+/// A fixture in batches, with what requests share computed once.
 pub(crate) async fn loaded(name: &str) -> Loaded {
-    load(&fixture(name), 8192).await.unwrap()
+    load(&fixture(name), &runner(Execution::Shared)).await.unwrap()
 }
 
-/// A fixture that runs each row alone.
+/// A fixture in batches that share nothing.
+pub(crate) async fn loaded_unshared(name: &str) -> Loaded {
+    load(&fixture(name), &runner(Execution::Unshared)).await.unwrap()
+}
+
+/// A fixture that runs each row alone and whole, on the graph as it stands.
 pub(crate) async fn loaded_row_by_row(name: &str) -> Loaded {
-    load(&fixture(name), 1).await.unwrap()
+    load(&fixture(name), &runner(Execution::Reference)).await.unwrap()
 }
 
 pub(crate) struct Loaded {

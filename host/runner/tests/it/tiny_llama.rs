@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use llm_bench_core::model::ModelRunner;
+use llm_bench_runner::Execution;
 
 use crate::support::{greedy, load, pair, runner};
 
@@ -12,16 +13,16 @@ fn folder() -> PathBuf {
 
 #[tokio::test]
 async fn the_bundled_model_is_inspected() {
-    let facts = runner(8192).inspect(&folder()).await.unwrap();
+    let facts = runner(Execution::Shared).inspect(&folder()).await.unwrap();
     assert_eq!(facts.architecture, "LlamaForCausalLM");
     assert_eq!(facts.digest.len(), 64);
     assert!(facts.has_chat_template && facts.max_length >= 256 && facts.vocabulary_size > 500, "{facts:?}");
-    assert_eq!(runner(1).inspect(&folder()).await.unwrap(), facts);
+    assert_eq!(runner(Execution::Reference).inspect(&folder()).await.unwrap(), facts);
 }
 
 #[tokio::test]
 async fn the_bundled_model_prefers_sense_to_nonsense() {
-    let model = load(&folder(), 8192).await.unwrap();
+    let model = load(&folder(), &runner(Execution::Shared)).await.unwrap();
     let answers = model
         .score(vec![pair("The opposite of hot is", " cold"), pair("The opposite of hot is", " the the the")]);
     let answers = answers.await.unwrap();
@@ -30,7 +31,7 @@ async fn the_bundled_model_prefers_sense_to_nonsense() {
 
 #[tokio::test]
 async fn the_bundled_model_writes_text() {
-    let model = load(&folder(), 8192).await.unwrap();
+    let model = load(&folder(), &runner(Execution::Shared)).await.unwrap();
     let answer = model.generate(vec![greedy("The capital of", 12, &["\n"])]).await.unwrap().remove(0);
     assert!(answer.completion_tokens > 0 && !answer.text.contains('\n'), "{answer:?}");
 }

@@ -1,0 +1,141 @@
+//! Prefixes that are computed once must not change what comes out: for every family of graphs, the fast paths are held
+//! against the slow one.
+
+use futures::future::join_all;
+use llm_bench_core::model::{GenerationRequest, LogLikelihood, Sampling, ScoringRequest};
+use llm_bench_runner::{OnnxRunner, RunnerConfig};
+
+use crate::support::{
+    FIXTURES, Loaded, fixture, greedy, library, load, loaded, loaded_row_by_row, loaded_unshared, pair,
+};
+
+/// Stands before every question: long enough to be worth sharing.
+const EXAMPLES: &str = "Paris is the capital of France. Berlin is the capital of Germany. Question: what is two plus two? Answer: four.";
+
+const QUESTIONS: [&str; 6] = [
+    " Question: what is three plus one? Answer:",
+    " Question: what is two plus one? Answer:",
+    " Rome is the capital of",
+    " The dog sleeps, and the fox",
+    " She",
+    " The quick brown fox jumps over the lazy dog. Berlin is the",
+];
+
+/// Some begin alike, some are of one token, two differ in the last token only.
+const CHOICES: [&str; 5] = [" four.", " four dogs", " Germany", " sea shells by", " sea shells she"];
+
+fn questions() -> Vec<ScoringRequest> {
+    QUESTIONS
+        .iter()
+        .flat_map(|question| CHOICES.iter().map(move |choice| pair(&format!("{EXAMPLES}{question}"), choice)))
+        .collect()
+}
+
+fn prompts() -> Vec<GenerationRequest> {
+    let prompts = QUESTIONS.iter().zip([4, 11, 2, 7, 9, 5]);
+    prompts.map(|(question, tokens)| greedy(&format!("{EXAMPLES}{question}"), tokens, &[])).collect()
+}
+
+/// The bound of the project: 1e-4 a token.
+fn assert_same(what: &str, answers: &[LogLikelihood], expected: &[LogLikelihood]) {
+    assert_eq!(answers.len(), expected.len());
+    for (number, (answer, expected)) in answers.iter().zip(expected).enumerate() {
+        let difference = (answer.sum - expected.sum).abs();
+        assert!(difference <= 1e-4 * f64::from(expected.tokens), "{what} {number}: {answer:?} {expected:?}");
+        assert_eq!((answer.tokens, answer.is_greedy), (expected.tokens, expected.is_greedy), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn shared_and_unshared_scores_equal_those_of_one_row_at_a_time() {
+    for name in FIXTURES {
+        let expected = loaded_row_by_row(name).await.score(questions()).await.unwrap();
+        assert_same(name, &loaded(name).await.score(questions()).await.unwrap(), &expected);
+        assert_same(name, &loaded_unshared(name).await.score(questions()).await.unwrap(), &expected);
+    }
+}
+
+#[tokio::test]
+async fn scores_are_the_same_when_questions_come_one_after_another() {
+    for name in FIXTURES {
+        let expected = loaded_row_by_row(name).await.score(questions()).await.unwrap();
+        let model = loaded(name).await;
+        let mut answers = Vec::new();
+        for question in questions().chunks(CHOICES.len()) {
+            answers.extend(model.score(question.to_vec()).await.unwrap());
+        }
+        assert_same(name, &answers, &expected);
+        // Once more, with every prefix there.
+        assert_same(name, &model.score(questions()).await.unwrap(), &expected);
+    }
+}
+
+#[tokio::test]
+async fn texts_after_shared_prefixes_equal_those_of_one_row_at_a_time() {
+    for name in FIXTURES {
+        let expected = loaded_row_by_row(name).await.generate(prompts()).await.unwrap();
+        assert_eq!(loaded(name).await.generate(prompts()).await.unwrap(), expected, "{name}");
+        assert_eq!(loaded_unshared(name).await.generate(prompts()).await.unwrap(), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn generations_that_join_others_on_their_way_are_not_changed_and_change_none() {
+    for name in FIXTURES {
+        let expected = loaded_row_by_row(name).await.generate(prompts()).await.unwrap();
+        let model = loaded(name).await;
+        let one_after_another = |model: Loaded, prompts: Vec<GenerationRequest>| async move {
+            let mut texts = Vec::new();
+            for prompt in prompts {
+                texts.extend(model.generate(vec![prompt]).await.unwrap());
+            }
+            texts
+        };
+        let lanes = (0..3).map(|_| one_after_another(Loaded { model: model.model.clone() }, prompts()));
+        for texts in join_all(lanes).await {
+            assert_eq!(texts, expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_drawn_after_a_shared_prefix_depends_on_the_seed_alone() {
+    let drawn = |seed| {
+        let mut request = greedy(&format!("{EXAMPLES} She"), 9, &[]);
+        request.sampling = Sampling { temperature: Some(0.9), seed: Some(seed), ..request.sampling };
+        request
+    };
+    let requests: Vec<_> = (0..8).map(drawn).collect();
+    let expected = loaded_row_by_row("llama").await.generate(requests.clone()).await.unwrap();
+    assert_eq!(loaded("llama").await.generate(requests).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_small_memory_for_caches_changes_no_answer() {
+    for name in ["gpt2", "llama", "qwen2"] {
+        let expected = loaded_row_by_row(name).await;
+        // Room for one sequence, and for no prefix.
+        let config = RunnerConfig { memory_bytes: 512 << 10, ..RunnerConfig::new(library()) };
+        let model = load(&fixture(name), &OnnxRunner::new(config)).await.unwrap();
+        let scores = expected.score(questions()).await.unwrap();
+        assert_same(name, &model.score(questions()).await.unwrap(), &scores);
+        let texts = expected.generate(prompts()).await.unwrap();
+        assert_eq!(model.generate(prompts()).await.unwrap(), texts, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_sequence_that_does_not_fit_in_the_memory_for_caches_fails_its_call_only() {
+    let config = RunnerConfig { memory_bytes: 64 << 10, ..RunnerConfig::new(library()) };
+    let model = load(&fixture("llama"), &OnnxRunner::new(config)).await.unwrap();
+    let (long, short) = tokio::join!(
+        model.score(vec![pair(&EXAMPLES.repeat(2), " four.")]),
+        model.score(vec![pair("She", " sells")]),
+    );
+    let error = long.unwrap_err();
+    assert_eq!(error.code, "memory-budget");
+    assert!(error.message.contains("tokens"), "{error}");
+    assert!(short.unwrap()[0].sum < 0.0);
+    let error = model.generate(vec![greedy(&EXAMPLES.repeat(2), 4, &[])]).await.unwrap_err();
+    assert_eq!(error.code, "memory-budget");
+}
