@@ -31,7 +31,7 @@ pub(crate) struct Place {
 /// The calls that are not answered yet.
 #[derive(Default)]
 pub(crate) struct Calls {
-    calls: HashMap<usize, Call>,
+    waiting: HashMap<usize, Call>,
     next: usize,
     answered: usize,
 }
@@ -66,7 +66,7 @@ impl Calls {
             phases: Phases::default(),
             outstanding: rows,
         };
-        self.calls.insert(number, call);
+        self.waiting.insert(number, call);
         self.answer_if_done(number);
         number
     }
@@ -78,7 +78,7 @@ impl Calls {
 
     /// Whether somebody waits for the call. One that nobody waits for any more is answered here.
     pub(crate) fn is_wanted(&mut self, number: usize) -> bool {
-        let Some(call) = self.calls.get(&number) else { return false };
+        let Some(call) = self.waiting.get(&number) else { return false };
         let waits = !call.command.is_abandoned();
         if !waits {
             self.fail(number, Error::cancelled("the call to the model was cancelled"));
@@ -92,7 +92,7 @@ impl Calls {
         numbers.sort_unstable();
         numbers.dedup();
         for number in numbers {
-            if let Some(call) = self.calls.get_mut(&number) {
+            if let Some(call) = self.waiting.get_mut(&number) {
                 call.phases.prefill += phases.prefill;
                 call.phases.decode += phases.decode;
             }
@@ -100,7 +100,7 @@ impl Calls {
     }
 
     pub(crate) fn scored(&mut self, place: Place, tokens: usize, score: RowScore) {
-        let Some(call) = self.calls.get_mut(&place.call) else { return };
+        let Some(call) = self.waiting.get_mut(&place.call) else { return };
         if let ModelResponse::LogLikelihood(answers) | ModelResponse::LogLikelihoodRolling(answers) =
             &mut call.response
             && let Some(LogLikelihood { sum, is_greedy, tokens: counted }) = answers.get_mut(place.request)
@@ -113,7 +113,7 @@ impl Calls {
     }
 
     pub(crate) fn generated(&mut self, place: Place, outcome: Outcome) {
-        let Some(call) = self.calls.get_mut(&place.call) else { return };
+        let Some(call) = self.waiting.get_mut(&place.call) else { return };
         if let ModelResponse::Generate(answers) = &mut call.response
             && let Some(answer) = answers.get_mut(place.request)
         {
@@ -126,7 +126,7 @@ impl Calls {
     }
 
     pub(crate) fn fail(&mut self, number: usize, error: Error) {
-        if let Some(call) = self.calls.remove(&number) {
+        if let Some(call) = self.waiting.remove(&number) {
             self.answered += 1;
             // A receiver that is gone wants no answer.
             let _ = call.command.answer.send(Err(error));
@@ -135,23 +135,23 @@ impl Calls {
 
     /// Fails every call.
     pub(crate) fn fail_all(&mut self, error: &Error) {
-        for number in self.calls.keys().copied().collect::<Vec<_>>() {
+        for number in self.waiting.keys().copied().collect::<Vec<_>>() {
             self.fail(number, error.clone());
         }
     }
 
     fn finish_row(&mut self, number: usize) {
-        if let Some(call) = self.calls.get_mut(&number) {
+        if let Some(call) = self.waiting.get_mut(&number) {
             call.outstanding = call.outstanding.saturating_sub(1);
         }
         self.answer_if_done(number);
     }
 
     fn answer_if_done(&mut self, number: usize) {
-        if self.calls.get(&number).is_none_or(|call| call.outstanding > 0) {
+        if self.waiting.get(&number).is_none_or(|call| call.outstanding > 0) {
             return;
         }
-        let Some(call) = self.calls.remove(&number) else { return };
+        let Some(call) = self.waiting.remove(&number) else { return };
         self.answered += 1;
         let busy = call.tokenize + call.phases.prefill + call.phases.decode;
         let timings = Timings {

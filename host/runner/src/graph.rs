@@ -101,11 +101,6 @@ impl Graph {
         self.position_ids.is_some() && self.attention_mask.is_some()
     }
 
-    /// Whether shorter rows may be padded at the right.
-    pub(crate) fn pads_right(&self) -> bool {
-        true
-    }
-
     /// Whether several tokens at once may follow a cache.
     pub(crate) fn continues_with_many(&self) -> bool {
         !self.cache.is_empty() && self.attention_mask.is_some()

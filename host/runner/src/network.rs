@@ -66,20 +66,19 @@ impl Network {
     ) -> Result<Self> {
         let path = folder.join(file);
         let edited = if options.rewrites { load_edited(environment, &path, options) } else { None };
-        let (session, selects_logits) = match edited {
-            Some(loaded) => loaded,
-            None => {
-                let session =
-                    builder(environment, options).and_then(|mut builder| builder.commit_from_file(&path));
-                let session = session.map_err(|error| {
-                    Error::invalid(
-                        "model-file-broken",
-                        format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
-                    )
-                    .because(error)
-                })?;
-                (session, false)
-            }
+        let (session, selects_logits) = if let Some(loaded) = edited {
+            loaded
+        } else {
+            let loaded =
+                builder(environment, options).and_then(|mut builder| builder.commit_from_file(&path));
+            let session = loaded.map_err(|error| {
+                Error::invalid(
+                    "model-file-broken",
+                    format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
+                )
+                .because(error)
+            })?;
+            (session, false)
         };
         let graph = Graph::of(&session)?;
         let only_logits =

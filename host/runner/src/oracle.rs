@@ -37,7 +37,7 @@ pub(crate) fn generate(
         let wanted = [row.ids.len() - 1];
         let stride = Stride { ids: &row.ids, past: &[], place: 0, wanted: &wanted };
         let (logits, _) = network.run(&[stride], None, false)?;
-        row.choose(&*logits.at(0, 0)?, language);
+        row.choose(&logits.at(0, 0)?, language);
     }
     Ok(())
 }

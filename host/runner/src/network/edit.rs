@@ -67,15 +67,15 @@ type Splice = (Range<usize>, Vec<u8>);
 
 fn splice(bytes: &[u8], mut splices: Vec<Splice>) -> Vec<u8> {
     splices.sort_by_key(|(range, _)| range.start);
-    let mut spliced = Vec::with_capacity(bytes.len() + 4096);
+    let mut result = Vec::with_capacity(bytes.len() + 4096);
     let mut copied = 0;
     for (range, replacement) in splices {
-        spliced.extend_from_slice(&bytes[copied..range.start]);
-        spliced.extend(replacement);
+        result.extend_from_slice(&bytes[copied..range.start]);
+        result.extend(replacement);
         copied = range.end;
     }
-    spliced.extend_from_slice(&bytes[copied..]);
-    spliced
+    result.extend_from_slice(&bytes[copied..]);
+    result
 }
 
 struct Node<'model> {

@@ -107,7 +107,9 @@ impl Scheduler<'_> {
         match self.try_prefill(rows, prefixes) {
             Ok(cohort) => vec![cohort],
             Err((error, mut rows)) if is_alone => {
-                rows.iter_mut().for_each(|row| row.end(Err(error.clone())));
+                for row in &mut rows {
+                    row.end(Err(error.clone()));
+                }
                 self.finish(rows);
                 Vec::new()
             }
@@ -167,7 +169,9 @@ impl Scheduler<'_> {
                     }
                 }
                 Err(error) if cohort.len() == 1 => {
-                    cohort.rows().for_each(|row| row.end(Err(error.clone())));
+                    for row in cohort.rows() {
+                        row.end(Err(error.clone()));
+                    }
                     self.finish_ended(&mut cohort);
                 }
                 // Each alone, from its tokens, so that only the one at fault fails.

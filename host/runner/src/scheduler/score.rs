@@ -66,8 +66,7 @@ impl Scheduler<'_> {
         order.sort_by_key(|&index| std::cmp::Reverse(new_tokens(index)));
         let graph = engine.network.graph();
         let group = |index: usize| {
-            let kept = if graph.allows_gaps() { 0 } else { kept(index) };
-            (kept, if graph.pads_right() { 0 } else { new_tokens(index) })
+            if graph.allows_gaps() { 0 } else { kept(index) }
         };
         let mut chosen: Vec<usize> = Vec::new();
         let mut size = BatchSize::default();
