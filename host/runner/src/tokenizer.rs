@@ -1,5 +1,7 @@
 //! Text to tokens and back, as the reference does it.
 
+mod lines;
+
 use std::path::Path;
 
 use llm_bench_core::{Error, Result};
@@ -7,6 +9,7 @@ use tokenizers::Tokenizer;
 
 use crate::prompt::{Piece, PromptText};
 use crate::settings::ModelSettings;
+use lines::Lines;
 
 /// A model's tokenizer with the special tokens that its configuration names.
 pub(crate) struct TextTokenizer {
@@ -17,6 +20,10 @@ pub(crate) struct TextTokenizer {
     prefix_text: Option<String>,
     eos: Option<u32>,
     cleans_up_spaces: bool,
+    /// Where a text may be encoded line by line.
+    lines: Option<Lines>,
+    /// The special tokens that the post-processor puts before a text; none where it puts some behind it too.
+    leading: Option<Vec<u32>>,
 }
 
 impl TextTokenizer {
@@ -35,9 +42,18 @@ impl TextTokenizer {
         let id = |name: &str| tokens.text(name).and_then(|text| tokenizer.token_to_id(text));
         let eos = id("eos_token").or(tokens.fallback_eos);
         let prefix = id("bos_token").or(tokens.fallback_bos).or(eos);
-        let mut opened =
-            Self { tokenizer, prefix, prefix_text: None, eos, cleans_up_spaces: settings.cleans_up_spaces };
+        let lines = Lines::of(&tokenizer);
+        let mut opened = Self {
+            tokenizer,
+            prefix,
+            prefix_text: None,
+            eos,
+            cleans_up_spaces: settings.cleans_up_spaces,
+            lines,
+            leading: None,
+        };
         opened.prefix_text = prefix.map(|id| opened.decode(&[id], false)).transpose()?;
+        opened.leading = opened.find_leading()?;
         Ok(opened)
     }
 
@@ -85,7 +101,7 @@ impl TextTokenizer {
                         ids.extend(self.encode_text("", true)?);
                     }
                     self.tokenizer.set_encode_special_tokens(true);
-                    let literal = self.encode_text(text, false);
+                    let literal = self.encode_whole(text, false);
                     self.tokenizer.set_encode_special_tokens(false);
                     ids.extend(literal?);
                 }
@@ -94,7 +110,24 @@ impl TextTokenizer {
         Ok(ids)
     }
 
+    fn find_leading(&self) -> Result<Option<Vec<u32>>> {
+        let leading = self.encode_whole("", true)?;
+        let with_text = [&leading[..], &self.encode_whole("a", false)?].concat();
+        Ok((self.encode_whole("a", true)? == with_text).then_some(leading))
+    }
+
+    /// Tokens of a text, with special ones before (and behind) it where they are asked for.
     pub(crate) fn encode_text(&self, text: &str, adds_special: bool) -> Result<Vec<u32>> {
+        match (&self.lines, &self.leading) {
+            (Some(lines), Some(leading)) if text.contains('\n') => {
+                let ids = lines.encode(text, |line| self.encode_whole(line, false))?;
+                Ok(if adds_special { [&leading[..], &ids].concat() } else { ids })
+            }
+            _ => self.encode_whole(text, adds_special),
+        }
+    }
+
+    fn encode_whole(&self, text: &str, adds_special: bool) -> Result<Vec<u32>> {
         match self.tokenizer.encode_fast(text, adds_special) {
             Ok(encoding) => Ok(encoding.get_ids().to_vec()),
             Err(error) => Err(Error::internal("tokenizer-failed", format!("the tokenizer failed: {error}"))),
