@@ -1,4 +1,5 @@
-"""Make the data of the peer benchmarks: `python make_data.py FOLDER MODELS`, where MODELS is what make_models.py filled.
+"""Make the data of the peer benchmarks: `python make_data.py FOLDER MODEL …`, where each MODEL is a folder that
+make_models.py filled.
 
 - `train.jsonl`: 5 four-choice questions, long ones, whose few-shot block is about 450 tokens.
 - `test.jsonl`: 500 of at most 60 tokens, choices of at most 5.
@@ -35,28 +36,25 @@ def prompt(row: dict) -> str:
     return f"Question: {row['question']}\nAnswer:"
 
 
-def check(train: list[dict], test: list[dict], texts: list[dict], models: Path) -> None:
-    """Holds the sizes that the bars name, by the tokenizer of each model."""
-    folders = sorted(path for path in models.iterdir() if (path / "tokenizer.json").is_file())
-    assert folders, f"{models} holds no model"
-    for folder in folders:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+def check(train: list[dict], test: list[dict], texts: list[dict], model: str) -> None:
+    """Holds the sizes that the bars name, by the model's tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
 
-        def tokens(text: str) -> int:
-            return len(tokenizer(text).input_ids)
+    def tokens(text: str) -> int:
+        return len(tokenizer(text, verbose=False).input_ids)
 
-        shared = tokens("".join(f"{prompt(row)} {row['choices'][row['answer']]}\n\n" for row in train))
-        longest_question = max(tokens(prompt(row)) for row in test)
-        longest_choice = max(tokens(f" {choice}") for row in test for choice in row["choices"])
-        total = sum(tokens(row["text"]) for row in texts)
-        assert 430 <= shared <= 470, shared
-        assert longest_question <= 60, longest_question
-        assert longest_choice <= 5, longest_choice
-        assert abs(total - TEXTS * TEXT_TOKENS) < 0.02 * TEXTS * TEXT_TOKENS, total
-        print(
-            f"{folder.name}: shared prefix {shared} tokens, question at most {longest_question}, choice at most "
-            f"{longest_choice}, texts {total}"
-        )
+    shared = tokens("".join(f"{prompt(row)} {row['choices'][row['answer']]}\n\n" for row in train))
+    longest_question = max(tokens(prompt(row)) for row in test)
+    longest_choice = max(tokens(f" {choice}") for row in test for choice in row["choices"])
+    total = sum(tokens(row["text"]) for row in texts)
+    assert 430 <= shared <= 470, shared
+    assert longest_question <= 60, longest_question
+    assert longest_choice <= 5, longest_choice
+    assert abs(total - TEXTS * TEXT_TOKENS) < 0.02 * TEXTS * TEXT_TOKENS, total
+    print(
+        f"{Path(model).name}: shared prefix {shared} tokens, question at most {longest_question}, choice at most "
+        f"{longest_choice}, texts {total}"
+    )
 
 
 def write(path: Path, rows: Iterable[dict]) -> None:
@@ -64,13 +62,14 @@ def write(path: Path, rows: Iterable[dict]) -> None:
 
 
 def main() -> None:
-    folder, models = Path(sys.argv[1]), Path(sys.argv[2])
+    folder, models = Path(sys.argv[1]), sys.argv[2:]
     language = Language(seed=2)
     train = [question(language, words=79) for _ in range(SHOTS)]
     test = [question(language, words=language.random.randint(30, 50)) for _ in range(QUESTIONS)]
     texts = [{"text": language.text(TEXT_TOKENS)} for _ in range(TEXTS)]
     prompts = [{"prompt": language.phrase(32), "answer": ""} for _ in range(PROMPTS)]
-    check(train, test, texts, models)
+    for model in models:
+        check(train, test, texts, model)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "train.jsonl", train)
     write(folder / "test.jsonl", test)

@@ -1,12 +1,12 @@
-"""Make the models of the peer benchmarks: `python make_models.py FOLDER [NAME …]`.
+"""Make a model of the peer benchmarks: `python make_models.py NAME FOLDER`.
 
-Each is a Llama with random weights, in one folder as Transformers reads it (for lm-eval) and as ONNX (for llm-bench),
-so that both sides compute with the same weights. What the models say means nothing; how long they take does.
+It is a Llama with random weights, in one folder as Transformers reads it (for lm-eval) and as ONNX (for llm-bench), so
+that both sides compute with the same weights. What it says means nothing; how long that takes does.
 """
 
-import argparse
 import math
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,33 +96,20 @@ def llama(shape: Shape, end: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def make(folder: Path, shape: Shape) -> None:
-    """Fills a folder beside the final one first, so that an interrupted run leaves nothing that looks finished."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+def main() -> None:
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    shape = MODELS[name]
     tokens = tokenizer(shape)
     model = llama(shape, tokens.eos_token_id)
-    model.save_pretrained(partial)
-    tokens.save_pretrained(partial)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         main_export(
-            partial, scratch, task="text-generation-with-past", library_name="transformers", do_validation=False
+            folder, scratch, task="text-generation-with-past", library_name="transformers", do_validation=False
         )
         for file in Path(scratch).glob("model.onnx*"):
-            shutil.move(file, partial / file.name)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    print(f"{folder}: {sum(weight.numel() for weight in model.parameters()) / 1e6:.1f} M parameters")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", default=list(MODELS), metavar="NAME", help=", ".join(MODELS))
-    arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    for name in arguments.names:
-        make(arguments.folder / name, MODELS[name])
+            shutil.move(file, folder / file.name)
+    print(f"{name}: {sum(weight.numel() for weight in model.parameters()) / 1e6:.1f} M parameters")
 
 
 if __name__ == "__main__":
