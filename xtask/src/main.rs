@@ -7,6 +7,7 @@ mod checks;
 mod dist;
 mod layout;
 mod mirror;
+mod peers;
 mod plugins;
 mod process;
 mod setup;
@@ -78,6 +79,11 @@ enum Chore {
         arguments: Vec<String>,
     },
 
+    /// Do the same work as a peer, and print the ratio of the times.
+    ///
+    /// docs/benchmarks.md says what each work is and what it needs.
+    Peers(peers::PeersArguments),
+
     /// Run what continuous integration runs: lockfiles, format, lints, dependency rules, every test.
     ///
     /// Security advisories are not part of it, because their database comes from a git host that a build
@@ -116,6 +122,7 @@ fn run(Arguments { chore, wasm_toolchain }: Arguments) -> Result<()> {
         Chore::Dist => dist::build(&workspace, wasm_toolchain).map(drop),
         Chore::Demo => dist::demo(&workspace, wasm_toolchain),
         Chore::Test { arguments } => checks::test(&workspace, wasm_toolchain, &arguments),
+        Chore::Peers(arguments) => peers::run(&workspace, wasm_toolchain, arguments),
         Chore::Ci => checks::ci(&workspace, wasm_toolchain),
     }
 }
