@@ -236,7 +236,8 @@ pub enum ModelResponse {
 /// Tokens that a call cost, summed over its requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUsage {
-    /// Tokens the model read: prompts, and continuations that were scored.
+    /// Tokens of prompts and of continuations that were scored, whether they were computed for this request or once for
+    /// several that share them: so that the number depends on the request alone.
     pub prompt: u64,
     /// Tokens the model generated.
     pub completion: u64,
