@@ -12,6 +12,7 @@ use ort::environment::Environment;
 use crate::chat::ChatTemplate;
 use crate::folder::ModelFolder;
 use crate::generation::{Language, Order, Outcome, Phases, generate};
+use crate::graph::Padding;
 use crate::network::Network;
 use crate::prompt::PromptText;
 use crate::runner::RunnerConfig;
@@ -60,8 +61,15 @@ impl Engine {
             }
             None => None,
         };
-        let network = Network::open(environment, path, &folder.graph, config.threads)?;
+        let network = Network::open(environment, &folder, config.threads)?;
+        if let Some(vocabulary) = network.graph().vocabulary {
+            tokenizer.check_against(vocabulary)?;
+        }
         let vocabulary = network.graph().vocabulary.unwrap_or_else(|| tokenizer.vocabulary_size()).max(1);
+        let batch_tokens = match network.graph().padding {
+            Padding::Alone => 1,
+            _ => config.max_batch_tokens.min(MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
+        };
         let mut end_ids = settings.end_ids.clone();
         end_ids.extend(tokenizer.eos());
         let end_text = tokenizer.eos().map(|id| tokenizer.decode(&[id], false)).transpose()?;
@@ -72,7 +80,7 @@ impl Engine {
             settings,
             end_ids,
             end_text: end_text.filter(|text| !text.is_empty()),
-            batch_tokens: config.max_batch_tokens.min(MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
+            batch_tokens,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use llm_bench_core::model::FinishReason;
 use llm_bench_core::{Error, Result};
 
+use crate::graph::Continues;
 use crate::network::{Cache, Logits, Network, Step};
 use crate::sampling::{Sampler, Settings};
 use crate::stop::Completion;
@@ -51,7 +52,7 @@ pub(crate) fn generate(
     phases: &mut Phases,
 ) -> Result<Vec<Outcome>> {
     let mut rows: Vec<Row> = orders.iter().map(|order| Row::new(order)).collect();
-    let has_cache = !network.graph().cache.is_empty();
+    let has_cache = network.graph().continues != Continues::Never;
     let longest = orders.iter().map(|order| order.prompt.len()).max().unwrap_or(0);
     let mut batch = Batch {
         padding: orders.iter().map(|order| longest - order.prompt.len()).collect(),

@@ -1,6 +1,7 @@
 //! A loaded graph: token ids in, logits and the KV cache out.
 
 mod tensor;
+mod trial;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,11 +9,12 @@ use std::path::Path;
 use half::f16;
 use llm_bench_core::{Error, Result};
 use ort::environment::Environment;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::DynValue;
 
-use crate::graph::{Float, Graph};
+use crate::folder::ModelFolder;
+use crate::graph::{Float, Graph, in_bfloat16};
 
 /// One run of the graph over `rows` sequences of `length` new tokens each, after a cache of some length.
 #[derive(Debug)]
@@ -43,24 +45,32 @@ impl Network {
     /// Loads a graph with its weights; `threads` is what one run may use, none for all cores.
     ///
     /// # Errors
-    /// `model-file-broken` when the library refuses the file, `unsupported-graph` for inputs that are not known.
+    /// `model-file-broken` when the library refuses the file, `unsupported-graph` for what it takes or gives.
     pub(crate) fn open(
         environment: &Environment,
-        folder: &Path,
-        file: &str,
+        folder: &ModelFolder,
         threads: Option<usize>,
     ) -> Result<Self> {
-        let session = session(environment, &folder.join(file), threads).map_err(|error| {
-            Error::invalid(
-                "model-file-broken",
-                format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
-            )
+        let file = &folder.graph;
+        let builder = builder(threads, environment).map_err(failed)?;
+        let session = commit(builder, &folder.path.join(file)).map_err(|error| {
+            match &folder.graph_file.bfloat16 {
+                Some(name) => in_bfloat16(name),
+                None => Error::invalid(
+                    "model-file-broken",
+                    format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
+                ),
+            }
             .because(error)
         })?;
-        let graph = Graph::of(&session)?;
+        let graph = Graph::of(&session, &folder.graph_file)?;
         let only_logits =
             RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
-        Ok(Self { session, graph, only_logits })
+        let mut network = Self { session, graph, only_logits };
+        if network.graph.needs_trial {
+            network.try_out()?;
+        }
+        Ok(network)
     }
 
     pub(crate) fn graph(&self) -> &Graph {
@@ -137,6 +147,13 @@ fn inputs(graph: &Graph, step: Step, cache: Cache) -> Result<Inputs<'_>> {
     if graph.use_cache_branch {
         add("use_cache_branch", tensor::boolean(cache.length > 0))?;
     }
+    if let Some(keep) = &graph.logits_to_keep {
+        // All of the new tokens' logits: what 0 means differs between exporters.
+        let shape = if keep.is_array { vec![1] } else { Vec::new() };
+        let kept = i64::try_from(length).unwrap_or(i64::MAX);
+        let value = tensor::integers(keep.integer, shape, vec![kept]).map_err(failed)?;
+        inputs.push((keep.name.as_str().into(), value.into()));
+    }
     for (slot, value) in graph.cache.iter().zip(cache.values) {
         inputs.push((slot.past.as_str().into(), value.into()));
     }
@@ -194,16 +211,20 @@ impl Logits {
     }
 }
 
-fn session(environment: &Environment, file: &Path, threads: Option<usize>) -> ort::Result<Session> {
-    let mut builder = Session::builder(environment)?
+fn builder(threads: Option<usize>, environment: &Environment) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         // Idle threads of one model would take the cores of another, and be counted as its energy.
         .with_intra_op_spinning(false)?
         // Batches have many shapes; a pattern for each is memory that is never given back.
         .with_memory_pattern(false)?;
-    if let Some(threads) = threads {
-        builder = builder.with_intra_threads(threads)?;
-    }
+    Ok(match threads {
+        Some(threads) => builder.with_intra_threads(threads)?,
+        None => builder,
+    })
+}
+
+fn commit(mut builder: SessionBuilder, file: &Path) -> ort::Result<Session> {
     builder.commit_from_file(file)
 }
 

@@ -45,6 +45,26 @@ impl TextTokenizer {
         self.tokenizer.get_vocab_size(true)
     }
 
+    /// Checks that the model knows the tokens. Added tokens may lie beyond its vocabulary, as in text-only variants of
+    /// models that also see images: a text that holds one is refused by itself.
+    ///
+    /// # Errors
+    /// `tokenizer-mismatch` when a token of the tokenizer's own vocabulary lies beyond the model's.
+    pub(crate) fn check_against(&self, vocabulary: usize) -> Result<()> {
+        let beyond = |id: u32| usize::try_from(id).unwrap_or(usize::MAX) >= vocabulary;
+        match self.tokenizer.get_vocab(false).into_iter().max_by_key(|&(_, id)| id) {
+            Some((token, id)) if beyond(id) => Err(Error::invalid(
+                "tokenizer-mismatch",
+                format!(
+                    "`tokenizer.json` is not the model's: its token `{}` has the id {id}, but the graph knows \
+                     {vocabulary} tokens only",
+                    token.escape_debug()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn eos(&self) -> Option<u32> {
         self.eos
     }

@@ -5,6 +5,7 @@
 mod batches;
 mod calls;
 mod failures;
+mod families;
 mod generation;
 mod reference;
 mod support;
