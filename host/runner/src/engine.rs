@@ -54,7 +54,7 @@ impl Engine {
     pub(crate) fn open(environment: &Environment, path: &Path, config: &RunnerConfig) -> Result<Self> {
         let folder = ModelFolder::open(path)?;
         let settings = ModelSettings::read(&folder)?;
-        let tokenizer = TextTokenizer::open(path, &settings)?;
+        let mut tokenizer = TextTokenizer::open(path, &settings)?;
         let template = match &settings.chat_template {
             Some(source) => {
                 Some(ChatTemplate::new(source, &settings.tokens.texts, tokenizer.special_texts())?)
@@ -63,7 +63,7 @@ impl Engine {
         };
         let network = Network::open(environment, &folder, config.threads)?;
         if let Some(vocabulary) = network.graph().vocabulary {
-            tokenizer.check_against(vocabulary)?;
+            tokenizer.limit_to(vocabulary)?;
         }
         let vocabulary = network.graph().vocabulary.unwrap_or_else(|| tokenizer.vocabulary_size()).max(1);
         let batch_tokens = match network.graph().padding {

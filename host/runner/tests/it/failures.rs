@@ -119,6 +119,25 @@ async fn a_tokenizer_of_another_model_is_refused() {
 }
 
 #[tokio::test]
+async fn an_added_token_that_the_model_lacks_fails_only_the_texts_that_hold_it() {
+    let folder = copy_of("llama");
+    let path = folder.path().join("tokenizer.json");
+    let mut tokenizer: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut image = tokenizer["added_tokens"][0].clone();
+    (image["id"], image["content"]) = (340.into(), "<image>".into());
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(image);
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let model = load(folder.path(), 8192).await.unwrap();
+    assert!(model.score(vec![pair("She", " sells")]).await.is_ok());
+    let scored = model.score(vec![pair("She <image>", " sells")]).await.unwrap_err();
+    let generated = model.generate(vec![greedy("<image>", 4, &[])]).await.unwrap_err();
+    for error in [scored, generated] {
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "token-outside-vocabulary"));
+        assert!(error.message.contains("`<image>` (340)"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn weights_that_are_no_numbers_fail_the_sample_by_name() {
     let folder = copy_of("genai-llama");
     let weights = folder.path().join("model.onnx.data");
