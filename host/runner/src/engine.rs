@@ -61,7 +61,7 @@ impl Engine {
             }
             None => None,
         };
-        let network = Network::open(environment, &folder, config.threads)?;
+        let network = Network::open(environment, &folder, config.threads, config.provider)?;
         if let Some(vocabulary) = network.graph().vocabulary {
             tokenizer.limit_to(vocabulary)?;
         }

@@ -14,6 +14,7 @@ mod graph;
 mod graph_file;
 mod network;
 mod prompt;
+mod provider;
 mod runner;
 mod runtime;
 mod sampling;
@@ -24,4 +25,5 @@ mod tokenizer;
 mod white_space;
 mod worker;
 
+pub use provider::Provider;
 pub use runner::{OnnxRunner, RunnerConfig};

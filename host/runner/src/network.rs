@@ -15,6 +15,7 @@ use ort::value::DynValue;
 
 use crate::folder::ModelFolder;
 use crate::graph::{Float, Graph, in_bfloat16};
+use crate::provider::Provider;
 
 /// One run of the graph over `rows` sequences of `length` new tokens each, after a cache of some length.
 #[derive(Debug)]
@@ -45,16 +46,22 @@ impl Network {
     /// Loads a graph with its weights; `threads` is what one run may use, none for all cores.
     ///
     /// # Errors
-    /// `model-file-broken` when the library refuses the file, `unsupported-graph` for what it takes or gives.
+    /// `model-file-broken` when the library refuses the file, `unsupported-graph` for what it takes or gives,
+    /// `provider-missing` or `provider-failed` when the library cannot run it on what was asked for.
     pub(crate) fn open(
         environment: &Environment,
         folder: &ModelFolder,
         threads: Option<usize>,
+        provider: Provider,
     ) -> Result<Self> {
         let file = &folder.graph;
-        let builder = builder(threads, environment).map_err(failed)?;
+        let builder = provider.register(builder(threads, environment).map_err(failed)?)?;
         let session = commit(builder, &folder.path.join(file)).map_err(|error| {
             match &folder.graph_file.bfloat16 {
+                _ if provider != Provider::Cpu => Error::unavailable(
+                    "provider-failed",
+                    format!("ONNX Runtime cannot load `{file}` for `{provider}`: {}", first_line(&error)),
+                ),
                 Some(name) => in_bfloat16(name),
                 None => Error::invalid(
                     "model-file-broken",

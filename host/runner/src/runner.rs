@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::digest::DigestCache;
 use crate::engine::Engine;
 use crate::folder::ModelFolder;
+use crate::provider::{self, Provider};
 use crate::runtime;
 use crate::settings::ModelSettings;
 use crate::tokenizer::TextTokenizer;
@@ -30,11 +31,13 @@ pub struct RunnerConfig {
     /// Tokens that one batch may hold, padding and tokens to come included. A batch holds fewer where its logits
     /// would take more than 512 MiB; a row that is longer runs alone.
     pub max_batch_tokens: usize,
+    /// What computes.
+    pub provider: Provider,
 }
 
 impl RunnerConfig {
     pub fn new(library: impl Into<PathBuf>) -> Self {
-        Self { library: library.into(), threads: None, max_batch_tokens: 8192 }
+        Self { library: library.into(), threads: None, max_batch_tokens: 8192, provider: Provider::Cpu }
     }
 }
 
@@ -59,6 +62,24 @@ impl OnnxRunner {
     pub fn library(&self) -> Result<String> {
         self.environment()?;
         Ok(ort::info().to_owned())
+    }
+
+    /// What the library can run models on, the CPU first.
+    ///
+    /// # Errors
+    /// As [`Self::library`].
+    pub fn providers(&self) -> Result<Vec<Provider>> {
+        self.environment()?;
+        provider::available()
+    }
+
+    /// Checks that the library has the provider that is configured: a host says so before it takes work.
+    ///
+    /// # Errors
+    /// As [`Self::library`]; `provider-missing` with the providers that it has.
+    pub fn check_provider(&self) -> Result<()> {
+        self.environment()?;
+        self.config.provider.find().map(drop)
     }
 
     fn environment(&self) -> Result<Environment> {

@@ -115,6 +115,7 @@ mod tests {
     use super::super::Network;
     use crate::folder::ModelFolder;
     use crate::graph::{Continues, Padding};
+    use crate::provider::Provider;
     use crate::runtime;
 
     fn opened(fixture: &str) -> Network {
@@ -125,7 +126,7 @@ mod tests {
             build.ancestors().map(|folder| folder.join("lib").join(&name)).find(|file| file.is_file());
         let environment = runtime::load(&library.expect("run `cargo xtask layout` first")).unwrap();
         let folder = ModelFolder::open(&package.join("tests/fixtures").join(fixture)).unwrap();
-        Network::open(&environment, &folder, Some(1)).unwrap()
+        Network::open(&environment, &folder, Some(1), Provider::Cpu).unwrap()
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod calls;
 mod failures;
 mod families;
 mod generation;
+mod providers;
 mod reference;
 mod support;
 mod tiny_llama;
