@@ -13,6 +13,7 @@ use crate::chat::ChatTemplate;
 use crate::folder::ModelFolder;
 use crate::forward::run_length;
 use crate::generation::Order;
+use crate::graph::{Continues, Padding};
 use crate::network::{LoadOptions, Network};
 use crate::prefix::Prefixes;
 use crate::prompt::PromptText;
@@ -51,6 +52,7 @@ pub(crate) struct Limits {
     logit_positions: usize,
     /// Whether a run gives the logits of wanted positions only.
     selects_logits: bool,
+    rows: usize,
     /// Slots of the caches of one batch, over all rows.
     slots: usize,
 }
@@ -61,7 +63,10 @@ impl Limits {
     pub(crate) fn allow(&self, rows: usize, new_tokens: usize, wanted: usize, slots: usize) -> bool {
         let length = run_length(new_tokens);
         let positions = if self.selects_logits { wanted.min(length) } else { length };
-        rows * length <= self.run_tokens && rows * positions <= self.logit_positions && slots <= self.slots
+        rows <= self.rows
+            && rows * length <= self.run_tokens
+            && rows * positions <= self.logit_positions
+            && slots <= self.slots
             || rows == 1
     }
 
@@ -88,7 +93,7 @@ impl Engine {
     pub(crate) fn open(environment: &Environment, path: &Path, config: &RunnerConfig) -> Result<Self> {
         let folder = ModelFolder::open(path)?;
         let settings = ModelSettings::read(&folder)?;
-        let tokenizer = TextTokenizer::open(path, &settings)?;
+        let mut tokenizer = TextTokenizer::open(path, &settings)?;
         let template = match &settings.chat_template {
             Some(source) => {
                 Some(ChatTemplate::new(source, &settings.tokens.texts, tokenizer.special_texts())?)
@@ -96,9 +101,12 @@ impl Engine {
             None => None,
         };
         let rewrites = config.execution != Execution::Reference;
-        let options = LoadOptions { threads: config.threads, rewrites };
-        let network = Network::open(environment, path, &folder.graph, options)?;
+        let options = LoadOptions { threads: config.threads, rewrites, provider: config.provider };
+        let network = Network::open(environment, &folder, options)?;
         let graph = network.graph();
+        if let Some(vocabulary) = graph.vocabulary {
+            tokenizer.limit_to(vocabulary)?;
+        }
         let vocabulary = graph.vocabulary.unwrap_or_else(|| tokenizer.vocabulary_size()).max(1);
         // A run holds its past and the longer cache that comes out of it; the rest is for what it computes between.
         let bytes_per_slot = graph.cache_bytes_per_token().max(1) * 3;
@@ -106,9 +114,10 @@ impl Engine {
             run_tokens: config.max_batch_tokens.max(1),
             logit_positions: (MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
             selects_logits: network.selects_logits(),
+            rows: if graph.padding == Padding::Alone { 1 } else { usize::MAX },
             slots: config.memory_bytes / 2 / bytes_per_slot,
         };
-        let shares = config.execution == Execution::Shared && graph.continues_with_many();
+        let shares = config.execution == Execution::Shared && graph.can_be_cut(1);
         let prefixes = Prefixes::new(config.memory_bytes / 4, shares);
         let mut end_ids = settings.end_ids.clone();
         end_ids.extend(tokenizer.eos());
@@ -133,8 +142,8 @@ impl Engine {
         let graph = self.network.graph();
         self.execution == Execution::Shared
             && tokens >= LEAST_CONTEXT
-            && graph.continues_with_many()
-            && graph.allows_gaps()
+            && graph.continues == Continues::Many
+            && graph.padding == Padding::Anywhere
     }
 
     /// Computes what sequences share. Without room for it, each is computed for itself.
@@ -147,7 +156,7 @@ impl Engine {
     /// # Errors
     /// `memory-budget` for a sequence whose cache alone is larger than the budget.
     pub(crate) fn check_memory(&self, tokens: usize) -> Result<()> {
-        if self.network.graph().cache.is_empty() || tokens <= self.limits.slots {
+        if self.network.graph().continues == Continues::Never || tokens <= self.limits.slots {
             return Ok(());
         }
         Err(Error::too_large(

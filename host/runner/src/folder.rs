@@ -1,13 +1,17 @@
 //! A model's folder: which files it holds and which of them decide the model's answers.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use llm_bench_core::{Error, Json, Result};
 
-use crate::external_data;
+use crate::graph_file::GraphFile;
 
 /// Names of a decoder's graph, as exporters give them, the best first; in the folder itself or in `onnx/`.
 const GRAPHS: [&str; 3] = ["model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"];
+
+/// What onnxruntime-genai's builder writes beside its graph instead of `config.json`.
+pub(crate) const GENAI_CONFIG: &str = "genai_config.json";
 
 /// Files beside the graph that decide answers where they exist.
 const OPTIONAL: [&str; 4] =
@@ -19,6 +23,7 @@ pub(crate) struct ModelFolder {
     pub(crate) path: PathBuf,
     /// The graph's file.
     pub(crate) graph: String,
+    pub(crate) graph_file: GraphFile,
     /// Every file that decides the model's answers, the graph's external data included.
     pub(crate) files: Vec<String>,
 }
@@ -28,7 +33,8 @@ impl ModelFolder {
     ///
     /// # Errors
     /// `model-not-found` without the folder, `model-file-missing` naming the file, `model-file-broken` for a graph
-    /// that is not whole, `model-file-outside` when the graph names weights outside the folder.
+    /// that is not whole, `model-file-outside` when a file lies outside the folder, `custom-operator` for a graph that
+    /// needs a library of others.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             return Err(Error::not_found(
@@ -36,20 +42,22 @@ impl ModelFolder {
                 format!("there is no model folder `{}`", path.display()),
             ));
         }
+        // Either exporter's file will do; where both are, `config.json` says more.
+        let config = ["config.json", GENAI_CONFIG].into_iter().find(|name| path.join(name).is_file());
+        let config = config.ok_or_else(|| missing(path, "config.json"))?;
         let graph = graph(path)?;
-        let mut files = vec![graph.clone()];
-        for name in ["config.json", "tokenizer.json"] {
-            if !path.join(name).is_file() {
-                return Err(missing(path, name));
-            }
-            files.push(name.to_owned());
+        let mut files = vec![graph.clone(), config.to_owned()];
+        if !path.join("tokenizer.json").is_file() {
+            return Err(missing(path, "tokenizer.json"));
         }
+        files.push("tokenizer.json".to_owned());
         files.extend(OPTIONAL.into_iter().filter(|name| path.join(name).is_file()).map(str::to_owned));
+        let graph_file = GraphFile::read(&path.join(&graph), &graph)?;
         let beside = graph.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        for location in external_data::locations(&path.join(&graph), &graph)? {
-            files.push(external_file(path, &graph, &format!("{beside}{location}"), &location)?);
+        for location in &graph_file.locations {
+            files.push(external_file(path, &graph, &format!("{beside}{location}"), location)?);
         }
-        Ok(Self { path: path.to_owned(), graph, files })
+        Ok(Self { path: path.to_owned(), graph, graph_file, files })
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -75,6 +83,7 @@ impl ModelFolder {
     }
 }
 
+/// The graph: under one of the usual names, else the only one there is.
 fn graph(path: &Path) -> Result<String> {
     for folder in ["", "onnx/"] {
         for name in GRAPHS {
@@ -83,18 +92,42 @@ fn graph(path: &Path) -> Result<String> {
             }
         }
     }
-    Err(missing(path, "model.onnx"))
+    let mut others = Vec::new();
+    for folder in ["", "onnx/"] {
+        let files = std::fs::read_dir(path.join(folder)).into_iter().flatten().flatten();
+        let graphs =
+            files.filter(|file| file.path().extension().is_some_and(|extension| extension == "onnx"));
+        let names = graphs.filter_map(|file| file.file_name().into_string().ok());
+        others.extend(names.map(|name| format!("{folder}{name}")));
+    }
+    others.sort_unstable();
+    match others.as_slice() {
+        [] => Err(missing(path, "model.onnx")),
+        [only] => Ok(only.clone()),
+        several => Err(Error::invalid(
+            "model-file-missing",
+            format!(
+                "the model folder `{}` holds no `model.onnx` but several other graphs ({}): keep the one that is meant",
+                name_of(path),
+                several.join(", ")
+            ),
+        )),
+    }
 }
 
 fn missing(path: &Path, name: &str) -> Error {
-    let folder = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     Error::invalid(
         "model-file-missing",
         format!(
-            "the model folder `{folder}` holds no `{name}`: export the model with `optimum-cli export onnx --task \
-             text-generation-with-past`"
+            "the model folder `{}` holds no `{name}`: export the model with `optimum-cli export onnx --task \
+             text-generation-with-past`",
+            name_of(path)
         ),
     )
+}
+
+fn name_of(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()
 }
 
 /// Checks that weights named by a graph are a file inside the model's folder.

@@ -41,8 +41,7 @@ pub(crate) fn forward(
     read: &mut Read<'_>,
 ) -> Result<Option<Cache>> {
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-    let chunk = if network.graph().continues_with_many() { CHUNK } else { longest.max(1) };
-    let chunk = if chunk < longest { run_length(longest) } else { chunk };
+    let chunk = if network.graph().can_be_cut(rows.len()) { run_length(longest) } else { longest.max(1) };
     let mut masks: Vec<Vec<i64>> = rows.iter().map(|row| row.past.clone()).collect();
     let mut cache = None;
     for start in (0..longest).step_by(chunk) {

@@ -1,10 +1,15 @@
-//! What a graph takes and gives: read from the graph, never assumed.
+//! What a graph takes and gives, and what may be asked of it: read from the graph, never assumed.
 
-use llm_bench_core::{Error, Result};
+mod outlets;
+
+use llm_bench_core::Result;
 use ort::session::Session;
-use ort::value::{Outlet, Shape, TensorElementType, ValueType};
 
+use crate::graph_file::GraphFile;
 use crate::network::POSITIONS;
+
+pub(crate) use outlets::in_bfloat16;
+use outlets::{boolean, integer, logits, number, slot, unsupported};
 
 /// The integer type of an input of ids or positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,45 @@ pub(crate) struct CacheSlot {
     pub(crate) float: Float,
 }
 
+/// An input that says of how many tokens, from the last, logits are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogitsToKeep {
+    pub(crate) name: String,
+    pub(crate) integer: Integer,
+    /// An array of one number, not a number alone.
+    pub(crate) is_array: bool,
+}
+
+/// How rows of different length may share a batch. Rows without a cache may be padded at the right in any graph whose
+/// rows may meet: a causal model's tokens don't see what follows them, and none of their places shifts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// Padding may stand anywhere, in the batch and in the cache: the mask hides it, and positions are given.
+    Anywhere,
+    /// A row's tokens stand first, in the batch and in its cache, and padding after them: the graph takes a row's
+    /// length from the sum of its mask, and writes the next token behind it, wherever the cache ends. (What stands in
+    /// the cache after the row's length is never read.)
+    Behind,
+    /// The caches of all rows must be equally long and without padding: the graph counts places itself.
+    Nowhere,
+    /// Each row runs alone: activations are quantised over the whole batch, so that rows change each other's numbers.
+    /// For the same reason a text that is cut in two runs gives other numbers than in one.
+    Alone,
+}
+
+/// What a graph takes after a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Continues {
+    /// Nothing: it has no cache, or one that it can't take up again. Whole sequences run each time.
+    Never,
+    /// One token of each row.
+    OneToken,
+    /// One token of each row, or several of a single row.
+    ManyOfOneRow,
+    /// Several tokens of each row, padded at the right.
+    Many,
+}
+
 /// Inputs and outputs of a decoder's graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Graph {
@@ -41,69 +85,111 @@ pub(crate) struct Graph {
     pub(crate) cache_position: Option<Integer>,
     /// A merged decoder: a boolean input chooses between the graphs with and without cache.
     pub(crate) use_cache_branch: bool,
+    pub(crate) logits_to_keep: Option<LogitsToKeep>,
     /// Empty for a graph without a cache.
     pub(crate) cache: Vec<CacheSlot>,
     pub(crate) logits: Float,
     /// Where the graph states it.
     pub(crate) vocabulary: Option<usize>,
+    pub(crate) padding: Padding,
+    pub(crate) continues: Continues,
+    /// `padding` and `continues` are what such graphs usually allow; only a trial shows what this one does.
+    pub(crate) needs_trial: bool,
 }
 
 impl Graph {
     /// # Errors
     /// `unsupported-graph` naming the input or output that this build cannot serve.
-    pub(crate) fn of(session: &Session) -> Result<Self> {
-        let (inputs, outputs) = (session.inputs(), session.outputs());
+    pub(crate) fn of(session: &Session, file: &GraphFile) -> Result<Self> {
+        let outputs = session.outputs();
         let mut graph = Self {
             input_ids: Integer::I64,
             attention_mask: None,
             position_ids: None,
             cache_position: None,
             use_cache_branch: false,
+            logits_to_keep: None,
             cache: Vec::new(),
             logits: Float::F32,
             vocabulary: None,
+            padding: Padding::Nowhere,
+            continues: Continues::Never,
+            needs_trial: false,
         };
         let mut has_ids = false;
-        for input in inputs {
+        for input in session.inputs() {
             match input.name() {
                 "input_ids" => {
-                    graph.input_ids = integer(input)?;
+                    graph.input_ids = integer(input, 2)?;
                     has_ids = true;
                 }
-                "attention_mask" => graph.attention_mask = Some(integer(input)?),
-                "position_ids" => graph.position_ids = Some(integer(input)?),
-                "cache_position" => graph.cache_position = Some(integer(input)?),
-                "use_cache_branch" => graph.use_cache_branch = true,
+                "attention_mask" => graph.attention_mask = Some(integer(input, 2)?),
+                "position_ids" => graph.position_ids = Some(integer(input, 2)?),
+                "cache_position" => graph.cache_position = Some(integer(input, 1)?),
+                "use_cache_branch" => {
+                    boolean(input)?;
+                    graph.use_cache_branch = true;
+                }
+                name @ ("logits_to_keep" | "num_logits_to_keep") => {
+                    let (integer, is_array) = number(input)?;
+                    graph.logits_to_keep = Some(LogitsToKeep { name: name.to_owned(), integer, is_array });
+                }
                 // Added when the graph was loaded.
                 POSITIONS => {}
-                name => match name.strip_prefix("past_key_values.") {
-                    Some(rest) => graph.cache.push(slot(input, rest, outputs)?),
-                    None => return Err(unsupported(&format!("has an input `{name}` that is not known"))),
+                name => match slot(input, outputs)? {
+                    Some(slot) => graph.cache.push(slot),
+                    None => {
+                        return Err(unsupported(&format!(
+                            "takes an input `{name}` that is not known: a decoder that is served takes `input_ids`, \
+                             a mask, positions and caches alone"
+                        )));
+                    }
                 },
             }
         }
         if !has_ids {
             return Err(unsupported("has no input `input_ids`"));
         }
-        let logits = output(outputs, "logits")?;
-        let (element, shape) = tensor(logits)?;
-        graph.logits = float(logits.name(), element)?;
-        if shape.len() != 3 {
-            return Err(unsupported("gives `logits` that are not [rows, length, vocabulary]"));
-        }
-        graph.vocabulary = usize::try_from(shape[2]).ok().filter(|&size| size > 0);
+        (graph.logits, graph.vocabulary) = logits(outputs)?;
+        graph.judge(file);
         Ok(graph)
     }
 
-    /// Whether the slots of a cache may hold padding between a row's tokens: only explicit positions keep the places of
-    /// those that follow. Otherwise the rows of a batch must be of one length.
-    pub(crate) fn allows_gaps(&self) -> bool {
-        self.position_ids.is_some() && self.attention_mask.is_some()
+    /// Tells from the inputs and the operators what may be asked of the graph.
+    fn judge(&mut self, file: &GraphFile) {
+        let is_masked = self.attention_mask.is_some() && self.position_ids.is_some();
+        let is_packed = file.uses(|operator| operator == "GroupQueryAttention");
+        // One scale for all activations of a run, its padding included.
+        let is_quantised_at_once = file
+            .uses(|operator| operator.starts_with("DynamicQuantize") || operator == "MatMulIntegerToFloat");
+        self.padding = match () {
+            () if is_quantised_at_once => Padding::Alone,
+            () if is_packed => Padding::Behind,
+            () if is_masked => Padding::Anywhere,
+            () => Padding::Nowhere,
+        };
+        self.continues = match () {
+            () if self.cache.is_empty() => Continues::Never,
+            () if is_packed => Continues::ManyOfOneRow,
+            () => Continues::Many,
+        };
+        // Half of a merged decoder may have been traced with a single token, and fused attention masks as it likes.
+        let is_fused = file.uses(|operator| operator.contains("Attention")) && !is_packed;
+        self.needs_trial = self.use_cache_branch || is_fused;
     }
 
-    /// Whether several tokens at once may follow a cache.
-    pub(crate) fn continues_with_many(&self) -> bool {
-        !self.cache.is_empty() && self.attention_mask.is_some()
+    /// Whether `rows` rows may each run several tokens after a cache.
+    pub(crate) fn continues_with_many(&self, rows: usize) -> bool {
+        match self.continues {
+            Continues::Many => true,
+            Continues::ManyOfOneRow => rows == 1,
+            Continues::OneToken | Continues::Never => false,
+        }
+    }
+
+    /// Whether a sequence may be cut in several runs and still get the numbers of one.
+    pub(crate) fn can_be_cut(&self, rows: usize) -> bool {
+        self.padding != Padding::Alone && self.continues_with_many(rows)
     }
 
     /// What one token takes in the cache.
@@ -114,76 +200,4 @@ impl Graph {
         };
         self.cache.iter().map(|slot| slot.heads * slot.width * bytes(slot.float)).sum()
     }
-}
-
-fn slot(input: &Outlet, rest: &str, outputs: &[Outlet]) -> Result<CacheSlot> {
-    let present = format!("present.{rest}");
-    let given = output(outputs, &present)?;
-    let (element, shape) = tensor(input)?;
-    let float = float(input.name(), element)?;
-    let (given_element, given_shape) = tensor(given)?;
-    if given_element != element {
-        return Err(unsupported(&format!(
-            "gives `{present}` in another type than it takes `{}`",
-            input.name()
-        )));
-    }
-    if shape.len() != 4 || given_shape.len() != 4 {
-        return Err(unsupported(&format!(
-            "has a cache `{}` that is not [rows, heads, length, width]",
-            input.name()
-        )));
-    }
-    // An exporter may leave a dimension open on one side and state it on the other.
-    let stated = |axis: usize| {
-        [shape[axis], given_shape[axis]]
-            .into_iter()
-            .find_map(|size| usize::try_from(size).ok().filter(|&size| size > 0))
-    };
-    match (stated(1), stated(3)) {
-        (Some(heads), Some(width)) => {
-            Ok(CacheSlot { past: input.name().to_owned(), present, heads, width, float })
-        }
-        _ => Err(unsupported(&format!(
-            "does not state the heads and the width of its cache `{}`",
-            input.name()
-        ))),
-    }
-}
-
-fn output<'outlet>(outputs: &'outlet [Outlet], name: &str) -> Result<&'outlet Outlet> {
-    outputs
-        .iter()
-        .find(|output| output.name() == name)
-        .ok_or_else(|| unsupported(&format!("has no output `{name}`")))
-}
-
-fn tensor(outlet: &Outlet) -> Result<(TensorElementType, &Shape)> {
-    match outlet.dtype() {
-        ValueType::Tensor { ty, shape, .. } => Ok((*ty, shape)),
-        _ => Err(unsupported(&format!("has `{}`, which is not a tensor", outlet.name()))),
-    }
-}
-
-fn integer(outlet: &Outlet) -> Result<Integer> {
-    match tensor(outlet)?.0 {
-        TensorElementType::Int64 => Ok(Integer::I64),
-        TensorElementType::Int32 => Ok(Integer::I32),
-        other => Err(unsupported(&format!("takes `{}` as {other}, not as int64 or int32", outlet.name()))),
-    }
-}
-
-fn float(name: &str, element: TensorElementType) -> Result<Float> {
-    match element {
-        TensorElementType::Float32 => Ok(Float::F32),
-        TensorElementType::Float16 => Ok(Float::F16),
-        TensorElementType::Bfloat16 => Err(unsupported(&format!(
-            "has `{name}` in bfloat16, which is not served: export it as float32 or float16"
-        ))),
-        other => Err(unsupported(&format!("has `{name}` in {other}, not in float32 or float16"))),
-    }
-}
-
-fn unsupported(what: &str) -> Error {
-    Error::unsupported("unsupported-graph", format!("the model's graph {what}"))
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod edit;
 mod tensor;
+mod trial;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -16,7 +17,9 @@ use ort::value::DynValue;
 
 pub(crate) use cache::{Cache, Stretch};
 
-use crate::graph::{Float, Graph};
+use crate::folder::ModelFolder;
+use crate::graph::{Float, Graph, in_bfloat16};
+use crate::provider::Provider;
 pub(crate) use edit::POSITIONS;
 
 /// A graph in a larger file is loaded as it stands, since it is rewritten in memory. Large models keep their weights
@@ -51,39 +54,55 @@ pub(crate) struct LoadOptions {
     pub(crate) threads: Option<usize>,
     /// Whether rewrites that change no result are applied.
     pub(crate) rewrites: bool,
+    pub(crate) provider: Provider,
 }
 
 impl Network {
     /// Loads a graph with its weights.
     ///
     /// # Errors
-    /// `model-file-broken` when the library refuses the file, `unsupported-graph` for inputs that are not known.
+    /// `model-file-broken` when the library refuses the file, `unsupported-graph` for what it takes or gives,
+    /// `provider-missing` or `provider-failed` when the library cannot run it on what was asked for.
     pub(crate) fn open(
         environment: &Environment,
-        folder: &Path,
-        file: &str,
+        folder: &ModelFolder,
         options: LoadOptions,
     ) -> Result<Self> {
-        let path = folder.join(file);
-        let edited = if options.rewrites { load_edited(environment, &path, options) } else { None };
+        let file = &folder.graph;
+        let path = folder.path.join(file);
+        let builder = || options.provider.register(builder(environment, options.threads).map_err(failed)?);
+        let edited = if options.rewrites { load_edited(builder()?, &path) } else { None };
         let (session, selects_logits) = if let Some(loaded) = edited {
             loaded
         } else {
-            let loaded =
-                builder(environment, options).and_then(|mut builder| builder.commit_from_file(&path));
-            let session = loaded.map_err(|error| {
-                Error::invalid(
-                    "model-file-broken",
-                    format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
-                )
+            let session = builder()?.commit_from_file(&path).map_err(|error| {
+                match &folder.graph_file.bfloat16 {
+                    _ if options.provider != Provider::Cpu => Error::unavailable(
+                        "provider-failed",
+                        format!(
+                            "ONNX Runtime cannot load `{file}` for `{}`: {}",
+                            options.provider,
+                            first_line(&error)
+                        ),
+                    ),
+                    Some(name) => in_bfloat16(name),
+                    None => Error::invalid(
+                        "model-file-broken",
+                        format!("ONNX Runtime cannot load `{file}`: {}", first_line(&error)),
+                    ),
+                }
                 .because(error)
             })?;
             (session, false)
         };
-        let graph = Graph::of(&session)?;
+        let graph = Graph::of(&session, &folder.graph_file)?;
         let only_logits =
             RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
-        Ok(Self { session, graph, selects_logits, only_logits })
+        let mut network = Self { session, graph, selects_logits, only_logits };
+        if network.graph.needs_trial {
+            network.try_out()?;
+        }
+        Ok(network)
     }
 
     pub(crate) fn graph(&self) -> &Graph {
@@ -122,16 +141,29 @@ impl Network {
             let values = (self.graph.cache.iter())
                 .map(|slot| outputs.remove(&slot.present).ok_or_else(|| missing_output(&slot.present)))
                 .collect::<Result<Vec<_>>>()?;
-            let logits = self.graph.logits;
-            let logits = Logits::new(outputs.remove("logits"), logits, self.selects_logits, rows, length)?;
+            let logits = outputs.remove("logits");
+            drop(outputs);
+            let logits = self.logits(logits, rows, length)?;
             let cache = Cache { values, length: past.length + length };
             Ok((logits, Some(cache)))
         } else {
             let mut outputs = self.session.run_with_options(inputs, &self.only_logits).map_err(failed)?;
-            let logits = self.graph.logits;
-            let logits = Logits::new(outputs.remove("logits"), logits, self.selects_logits, rows, length)?;
-            Ok((logits, None))
+            let logits = outputs.remove("logits");
+            drop(outputs);
+            Ok((self.logits(logits, rows, length)?, None))
         }
+    }
+
+    fn logits(&self, value: Option<DynValue>, rows: &[Stride<'_>], length: usize) -> Result<Logits> {
+        // What the graph leaves out before the first column.
+        let skipped = if self.graph.logits_to_keep.is_some() { first_wanted(rows, length) } else { 0 };
+        let (width, columns): (_, Vec<Vec<usize>>) = if self.selects_logits {
+            (most_wanted(rows).max(1), rows.iter().map(|row| (0..row.wanted.len()).collect()).collect())
+        } else {
+            let column = |&place: &usize| place - skipped;
+            (length - skipped, rows.iter().map(|row| row.wanted.iter().map(column).collect()).collect())
+        };
+        Logits::new(value, self.graph.logits, width, columns)
     }
 }
 
@@ -182,6 +214,11 @@ fn inputs<'run>(
         let wanted = wanted.collect();
         add(POSITIONS, tensor::integers(crate::graph::Integer::I64, vec![count, most, 1], wanted))?;
     }
+    if let Some(keep) = &graph.logits_to_keep {
+        let shape = if keep.is_array { vec![1] } else { Vec::new() };
+        let kept = tensor::integers(keep.integer, shape, vec![signed(length - first_wanted(rows, length))]);
+        inputs.push((keep.name.as_str().into(), kept.map_err(failed)?.into()));
+    }
     for (slot, value) in graph.cache.iter().zip(&past.values) {
         inputs.push((slot.past.as_str().into(), value.into()));
     }
@@ -190,6 +227,11 @@ fn inputs<'run>(
 
 fn most_wanted(rows: &[Stride<'_>]) -> usize {
     rows.iter().map(|row| row.wanted.len()).max().unwrap_or(0)
+}
+
+/// The first of all rows' wanted tokens; the last token where none is wanted.
+fn first_wanted(rows: &[Stride<'_>], length: usize) -> usize {
+    rows.iter().filter_map(|row| row.wanted.first().copied()).min().unwrap_or(length - 1)
 }
 
 fn signed(place: usize) -> i64 {
@@ -207,32 +249,22 @@ pub(crate) struct Logits {
 }
 
 impl Logits {
-    fn new(
-        value: Option<DynValue>,
-        float: Float,
-        is_selected: bool,
-        rows: &[Stride<'_>],
-        length: usize,
-    ) -> Result<Self> {
+    fn new(value: Option<DynValue>, float: Float, width: usize, columns: Vec<Vec<usize>>) -> Result<Self> {
         let value = value.ok_or_else(|| missing_output("logits"))?;
         let shape: Vec<usize> = (value.dtype().tensor_shape().into_iter().flat_map(|shape| shape.iter()))
             .map(|&size| usize::try_from(size).unwrap_or(0))
             .collect();
-        let width = if is_selected { most_wanted(rows).max(1) } else { length };
-        let columns = rows
-            .iter()
-            .map(|row| if is_selected { (0..row.wanted.len()).collect() } else { row.wanted.to_vec() });
         match shape[..] {
             [given_rows, given_width, vocabulary]
-                if given_rows == rows.len() && given_width == width && vocabulary > 0 =>
+                if given_rows == columns.len() && given_width == width && vocabulary > 0 =>
             {
-                Ok(Self { value, float, columns: columns.collect(), width, vocabulary })
+                Ok(Self { value, float, columns, width, vocabulary })
             }
             _ => Err(Error::unsupported(
                 "unsupported-graph",
                 format!(
                     "the model's graph gives logits of shape {shape:?} for {} × {width} tokens",
-                    rows.len()
+                    columns.len()
                 ),
             )),
         }
@@ -256,7 +288,7 @@ impl Logits {
 }
 
 /// A session on the rewritten graph, and whether it selects logits; none where nothing was rewritten.
-fn load_edited(environment: &Environment, path: &Path, options: LoadOptions) -> Option<(Session, bool)> {
+fn load_edited(builder: SessionBuilder, path: &Path) -> Option<(Session, bool)> {
     /// Where the weights beside a graph lie that is loaded from memory.
     const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
     if std::fs::metadata(path).ok()?.len() > MAX_EDITED_BYTES {
@@ -265,8 +297,9 @@ fn load_edited(environment: &Environment, path: &Path, options: LoadOptions) -> 
     // A file that cannot be read is refused where it is loaded as it stands.
     let edited = edit::edit(&std::fs::read(path).ok()?)?;
     let folder = path.parent()?.to_str()?;
-    let session = builder(environment, options)
-        .and_then(|builder| Ok(builder.with_config_entry(WEIGHTS_FOLDER, folder)?))
+    let session = builder
+        .with_config_entry(WEIGHTS_FOLDER, folder)
+        .map_err(ort::Error::from)
         .and_then(|mut builder| builder.commit_from_memory(&edited.bytes));
     match session {
         Ok(session) => Some((session, edited.selects_logits)),
@@ -277,14 +310,14 @@ fn load_edited(environment: &Environment, path: &Path, options: LoadOptions) -> 
     }
 }
 
-fn builder(environment: &Environment, options: LoadOptions) -> ort::Result<SessionBuilder> {
+fn builder(environment: &Environment, threads: Option<usize>) -> ort::Result<SessionBuilder> {
     let mut builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         // Idle threads of one model would take the cores of another, and be counted as its energy.
         .with_intra_op_spinning(false)?
         // Batches have many shapes; a pattern for each is memory that is never given back.
         .with_memory_pattern(false)?;
-    if let Some(threads) = options.threads {
+    if let Some(threads) = threads {
         builder = builder.with_intra_threads(threads)?;
     }
     Ok(builder)

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::digest::DigestCache;
 use crate::engine::Engine;
 use crate::folder::ModelFolder;
+use crate::provider::{self, Provider};
 use crate::runtime;
 use crate::settings::ModelSettings;
 use crate::tokenizer::TextTokenizer;
@@ -33,6 +34,8 @@ pub struct RunnerConfig {
     /// kept.
     pub memory_bytes: usize,
     pub execution: Execution,
+    /// What computes.
+    pub provider: Provider,
 }
 
 /// How requests are computed. The answers are the same but for rounding.
@@ -58,6 +61,7 @@ impl RunnerConfig {
             max_batch_tokens: 8192,
             memory_bytes: DEFAULT_MEMORY_BYTES,
             execution: Execution::default(),
+            provider: Provider::Cpu,
         }
     }
 }
@@ -83,6 +87,24 @@ impl OnnxRunner {
     pub fn library(&self) -> Result<String> {
         self.environment()?;
         Ok(ort::info().to_owned())
+    }
+
+    /// What the library can run models on, the CPU first.
+    ///
+    /// # Errors
+    /// As [`Self::library`].
+    pub fn providers(&self) -> Result<Vec<Provider>> {
+        self.environment()?;
+        provider::available()
+    }
+
+    /// Checks that the library has the provider that is configured: a host says so before it takes work.
+    ///
+    /// # Errors
+    /// As [`Self::library`]; `provider-missing` with the providers that it has.
+    pub fn check_provider(&self) -> Result<()> {
+        self.environment()?;
+        self.config.provider.find().map(drop)
     }
 
     fn environment(&self) -> Result<Environment> {

@@ -1,8 +1,9 @@
 //! What a model's configuration files say: sizes, special tokens, defaults of generation.
 
 use llm_bench_core::{Error, Json, Result};
+use serde_json::json;
 
-use crate::folder::ModelFolder;
+use crate::folder::{GENAI_CONFIG, ModelFolder};
 
 /// The reference's limit for a model that states none.
 const DEFAULT_MAX_LENGTH: u64 = 2048;
@@ -10,8 +11,11 @@ const DEFAULT_MAX_LENGTH: u64 = 2048;
 /// Transformers' mark of a tokenizer without a limit (1e30); anything near it means the same.
 const NO_LIMIT: f64 = 1e12;
 
-/// Facts and defaults from `config.json`, `generation_config.json`, `tokenizer_config.json` and
-/// `special_tokens_map.json`.
+/// What onnxruntime-genai's builder writes where the model's own configuration states no `top_k`.
+const GENAI_TOP_K: u64 = 50;
+
+/// Facts and defaults from `config.json` (or `genai_config.json`), `generation_config.json`, `tokenizer_config.json`
+/// and `special_tokens_map.json`.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelSettings {
     pub(crate) architecture: String,
@@ -58,8 +62,15 @@ impl ModelSettings {
     /// # Errors
     /// `model-file-broken` naming the file that is not JSON.
     pub(crate) fn read(folder: &ModelFolder) -> Result<Self> {
-        let config = object(folder, "config.json")?;
-        let generation = object(folder, "generation_config.json")?;
+        let (config, in_config) = if folder.has(GENAI_CONFIG) {
+            of_genai(&object(folder, GENAI_CONFIG)?)
+        } else {
+            (object(folder, "config.json")?, Json::Null)
+        };
+        let generation = match object(folder, "generation_config.json")? {
+            Json::Null => in_config,
+            generation => generation,
+        };
         let tokenizer = object(folder, "tokenizer_config.json")?;
         let tokens_map = object(folder, "special_tokens_map.json")?;
         let architecture = config["architectures"][0].as_str().or(config["model_type"].as_str());
@@ -94,6 +105,25 @@ fn object(folder: &ModelFolder, name: &str) -> Result<Json> {
         Some(_) => Err(Error::invalid("model-file-broken", format!("`{name}` is not a JSON object"))),
         None => Ok(Json::Null),
     }
+}
+
+/// What `genai_config.json` says, as `config.json` and `generation_config.json` would.
+fn of_genai(genai: &Json) -> (Json, Json) {
+    let (model, search) = (&genai["model"], &genai["search"]);
+    let config = json!({
+        "model_type": model["type"],
+        "max_position_embeddings": model["context_length"],
+        "vocab_size": model["vocab_size"],
+        "bos_token_id": model["bos_token_id"],
+        "eos_token_id": model["eos_token_id"],
+    });
+    let mut generation = search.clone();
+    if generation["top_k"].as_u64() == Some(GENAI_TOP_K)
+        && let Some(settings) = generation.as_object_mut()
+    {
+        settings.remove("top_k");
+    }
+    (config, generation)
 }
 
 fn max_length(config: &Json, tokenizer: &Json) -> u64 {
@@ -157,4 +187,29 @@ fn integer(value: &Json) -> Option<u32> {
 fn float(value: &Json) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "settings of sampling need no more than f32")]
     value.as_f64().map(|value| value as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::of_genai;
+
+    #[test]
+    fn what_the_builder_fills_in_is_no_default_of_the_model() {
+        let settings = |top_k: u64| {
+            let genai = json!({
+                "model": { "type": "llama", "context_length": 64 },
+                "search": { "do_sample": true, "top_k": top_k },
+            });
+            of_genai(&genai)
+        };
+        let (config, generation) = settings(50);
+        assert_eq!(
+            (&config["model_type"], &config["max_position_embeddings"]),
+            (&json!("llama"), &json!(64))
+        );
+        assert_eq!(generation, json!({ "do_sample": true }));
+        assert_eq!(settings(20).1["top_k"], 20);
+    }
 }

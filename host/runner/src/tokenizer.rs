@@ -20,6 +20,8 @@ pub(crate) struct TextTokenizer {
     prefix_text: Option<String>,
     eos: Option<u32>,
     cleans_up_spaces: bool,
+    /// Size of the model's vocabulary, where that is known.
+    known: Option<usize>,
     /// Where a text may be encoded line by line.
     lines: Option<Lines>,
     /// The special tokens that the post-processor puts before a text; none where it puts some behind it too.
@@ -42,13 +44,15 @@ impl TextTokenizer {
         let id = |name: &str| tokens.text(name).and_then(|text| tokenizer.token_to_id(text));
         let eos = id("eos_token").or(tokens.fallback_eos);
         let prefix = id("bos_token").or(tokens.fallback_bos).or(eos);
+        let cleans_up_spaces = settings.cleans_up_spaces;
         let lines = Lines::of(&tokenizer);
         let mut opened = Self {
             tokenizer,
             prefix,
             prefix_text: None,
             eos,
-            cleans_up_spaces: settings.cleans_up_spaces,
+            cleans_up_spaces,
+            known: None,
             lines,
             leading: None,
         };
@@ -59,6 +63,30 @@ impl TextTokenizer {
 
     pub(crate) fn vocabulary_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
+    }
+
+    /// Holds the tokenizer against the model's vocabulary. Added tokens may lie beyond it, as in text-only variants of
+    /// models that also see images: from now on a text that holds one is refused.
+    ///
+    /// # Errors
+    /// `tokenizer-mismatch` when a token of the tokenizer's own vocabulary lies beyond the model's.
+    pub(crate) fn limit_to(&mut self, vocabulary: usize) -> Result<()> {
+        self.known = Some(vocabulary);
+        match self.tokenizer.get_vocab(false).into_iter().max_by_key(|&(_, id)| id) {
+            Some((token, id)) if !self.knows(id) => Err(Error::invalid(
+                "tokenizer-mismatch",
+                format!(
+                    "`tokenizer.json` is not the model's: its token `{}` has the id {id}, but the graph knows \
+                     {vocabulary} tokens only",
+                    token.escape_debug()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn knows(&self, id: u32) -> bool {
+        self.known.is_none_or(|known| usize::try_from(id).is_ok_and(|id| id < known))
     }
 
     pub(crate) fn eos(&self) -> Option<u32> {
@@ -117,6 +145,9 @@ impl TextTokenizer {
     }
 
     /// Tokens of a text, with special ones before (and behind) it where they are asked for.
+    ///
+    /// # Errors
+    /// `token-outside-vocabulary` for a text with a token that the model does not know.
     pub(crate) fn encode_text(&self, text: &str, adds_special: bool) -> Result<Vec<u32>> {
         match (&self.lines, &self.leading) {
             (Some(lines), Some(leading)) if text.contains('\n') => {
@@ -128,9 +159,20 @@ impl TextTokenizer {
     }
 
     fn encode_whole(&self, text: &str, adds_special: bool) -> Result<Vec<u32>> {
-        match self.tokenizer.encode_fast(text, adds_special) {
-            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
-            Err(error) => Err(Error::internal("tokenizer-failed", format!("the tokenizer failed: {error}"))),
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, adds_special)
+            .map_err(|error| Error::internal("tokenizer-failed", format!("the tokenizer failed: {error}")))?;
+        let ids = encoding.get_ids();
+        match ids.iter().find(|&&id| !self.knows(id)) {
+            None => Ok(ids.to_vec()),
+            Some(&id) => Err(Error::invalid(
+                "token-outside-vocabulary",
+                format!(
+                    "the text holds the token `{}` ({id}), which is not among the model's",
+                    self.tokenizer.id_to_token(id).unwrap_or_default().escape_debug()
+                ),
+            )),
         }
     }
 

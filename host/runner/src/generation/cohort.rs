@@ -4,7 +4,7 @@ use llm_bench_core::{Error, Result};
 
 use super::{Generating, Language};
 use crate::forward::{ForwardRow, forward};
-use crate::graph::Graph;
+use crate::graph::{Continues, Graph, Padding};
 use crate::network::{Cache, Network, Stretch};
 
 /// Generations that step together; they join and leave between steps.
@@ -72,7 +72,8 @@ impl Cohort {
         past: Option<&Cache>,
         kept: &[usize],
     ) -> Result<()> {
-        let has_cache = !network.graph().cache.is_empty();
+        let has_cache = network.graph().continues != Continues::Never;
+        let packs = network.graph().padding == Padding::Behind;
         let rows: Vec<Vec<u32>> =
             (self.members.iter().zip(kept)).map(|(member, &kept)| member.row.ids[kept..].to_vec()).collect();
         let forward_rows: Vec<ForwardRow<'_>> = (self.members.iter().zip(&rows).zip(kept))
@@ -93,6 +94,10 @@ impl Cohort {
             let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
             for (member, ids) in members.iter_mut().zip(&rows) {
                 member.mask.extend((0..longest).map(|place| i64::from(place < ids.len())));
+                if packs {
+                    // The graph wrote the new tokens behind the row's own.
+                    member.mask.sort_unstable_by_key(|&slot| std::cmp::Reverse(slot));
+                }
             }
             self.cache = cache;
         }
@@ -144,9 +149,12 @@ impl Cohort {
 
     /// Whether the rows of another cohort can step with these.
     pub(crate) fn can_take(&self, other: &Self, graph: &Graph) -> bool {
-        graph.allows_gaps()
-            || graph.cache.is_empty()
-            || self.cache.as_ref().map(|cache| cache.length) == other.cache.as_ref().map(|cache| cache.length)
+        let length = |cohort: &Self| cohort.cache.as_ref().map(|cache| cache.length);
+        match graph.padding {
+            Padding::Alone => false,
+            Padding::Nowhere => length(self) == length(other),
+            Padding::Anywhere | Padding::Behind => true,
+        }
     }
 
     /// Takes over the rows of another cohort. Where the caches cannot be copied, all rows end and are returned.

@@ -19,6 +19,9 @@ const SELECTED: &str = "llm_bench_selected_hidden_states";
 /// `GatherND` has batch dimensions since this version of the operators.
 const LEAST_OPERATORS: u64 = 12;
 
+/// Inputs by which a graph leaves out logits by itself.
+const KEEPS: [&str; 2] = ["logits_to_keep", "num_logits_to_keep"];
+
 /// A graph that was rewritten.
 pub(crate) struct Edited {
     pub(crate) bytes: Vec<u8>,
@@ -46,7 +49,7 @@ pub(crate) fn edit(model: &[u8]) -> Option<Edited> {
     let bytes = &model[content];
     let graph = Graph::read(bytes)?;
     let mut splices = graph.without_guards();
-    let selection = if operators >= LEAST_OPERATORS { graph.selection() } else { None };
+    let selection = if operators >= LEAST_OPERATORS && !graph.keeps_some { graph.selection() } else { None };
     let selects_logits = selection.is_some();
     splices.extend(selection.into_iter().flatten());
     if splices.is_empty() {
@@ -95,6 +98,8 @@ struct Graph<'model> {
     producers: HashMap<&'model str, usize>,
     /// How often a value is used; subgraphs may use it without being counted.
     uses: HashMap<&'model str, usize>,
+    /// Whether the graph itself can leave out logits.
+    keeps_some: bool,
     end: usize,
 }
 
@@ -105,6 +110,7 @@ impl<'model> Graph<'model> {
             initializers: HashSet::new(),
             producers: HashMap::new(),
             uses: HashMap::new(),
+            keeps_some: false,
             end: bytes.len(),
         };
         for field in fields(bytes) {
@@ -116,6 +122,7 @@ impl<'model> Graph<'model> {
                 5 => {
                     graph.initializers.extend(text_field(content, 8));
                 }
+                11 => graph.keeps_some |= text_field(content, 1).is_some_and(|name| KEEPS.contains(&name)),
                 // The graph's outputs are uses too.
                 12 => *graph.uses.entry(text_field(content, 1)?).or_default() += 1,
                 _ => {}

@@ -8,6 +8,7 @@ use llm_bench_core::{Error, Result};
 use super::{Scheduler, WaitingOrder, any_wanted};
 use crate::calls::Place;
 use crate::generation::{Cohort, Generating, Language, Phases};
+use crate::graph::{Continues, Padding};
 use crate::oracle;
 use crate::prefix::Prefix;
 use crate::runner::Execution;
@@ -49,14 +50,20 @@ impl Scheduler<'_> {
             let kept = prefix.as_ref().map_or(0, Prefix::tokens);
             let new = order.prompt.len() - kept;
             let graph = engine.network.graph();
-            // Without gaps the rows of a cache have one length, so that they begin and step together from then on.
-            let group = if graph.allows_gaps() || graph.cache.is_empty() { (0, 0) } else { (kept, new) };
+            let group = match graph.padding {
+                Padding::Anywhere => (0, 0),
+                _ if graph.continues == Continues::Never => (0, 0),
+                Padding::Behind => (kept, 0),
+                // The rows of a cache have one length, so that they begin and step together from then on.
+                Padding::Nowhere | Padding::Alone => (kept, new),
+            };
+            let runs_alone = graph.padding == Padding::Alone || kept > 0 && !graph.continues_with_many(2);
             let fits = engine.limits.allow(rows.len() + 1, most_new.max(new), 1, slots + order.length())
                 && engine.limits.allow_rows(rows_at_once + 1);
             if rows_at_once > 0 && !fits {
                 break;
             }
-            if *first_group.get_or_insert(group) != group {
+            if *first_group.get_or_insert(group) != group || runs_alone && !rows.is_empty() {
                 index += 1;
                 continue;
             }
@@ -69,6 +76,9 @@ impl Scheduler<'_> {
             prefixes.push(prefix);
             if let Some(prompt) = self.prompts.remove(index) {
                 self.running.insert(key, prompt.waiting);
+            }
+            if runs_alone {
+                break;
             }
         }
         (!rows.is_empty()).then_some((rows, prefixes))

@@ -7,6 +7,7 @@ use llm_bench_core::{Error, Result};
 use super::{Scheduler, WaitingFamily, any_wanted};
 use crate::calls::Place;
 use crate::generation::Phases;
+use crate::graph::Padding;
 use crate::oracle;
 use crate::prefix::Prefix;
 use crate::runner::Execution;
@@ -65,9 +66,9 @@ impl Scheduler<'_> {
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(new_tokens(index)));
         let graph = engine.network.graph();
-        let group = |index: usize| {
-            if graph.allows_gaps() { 0 } else { kept(index) }
-        };
+        // Rows that meet: without gaps, those whose pasts are equally long.
+        let group = |index: usize| if graph.padding == Padding::Anywhere { 0 } else { kept(index) };
+        let runs_alone = |index: usize| kept(index) > 0 && !graph.continues_with_many(2);
         let mut chosen: Vec<usize> = Vec::new();
         let mut size = BatchSize::default();
         for index in order {
@@ -76,7 +77,8 @@ impl Scheduler<'_> {
             let fits = engine.limits.allow(larger.rows, larger.new_tokens, larger.wanted, larger.slots());
             match chosen.first() {
                 None => {}
-                Some(&first) if fits && group(first) == group(index) => {}
+                Some(&first)
+                    if fits && group(first) == group(index) && !runs_alone(first) && !runs_alone(index) => {}
                 Some(_) => continue,
             }
             chosen.push(index);

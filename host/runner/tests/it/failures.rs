@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use llm_bench_core::model::{Model, ModelRunner, Origin};
-use llm_bench_core::{Error, ErrorKind};
+use llm_bench_core::{Error, ErrorKind, Json};
 use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 
-use crate::support::{copy_of, fixture, library, load, runner};
+use crate::support::{copy_of, fixture, greedy, library, load, pair, runner};
 
 async fn refusal(path: &Path) -> Error {
     match load(path, &runner(Execution::Shared)).await {
@@ -75,14 +75,104 @@ async fn a_graph_that_the_library_refuses_is_named() {
 
 #[tokio::test]
 async fn a_graph_that_cannot_be_served_is_refused_by_what_is_wrong_with_it() {
-    for (graph, what) in [("bfloat16", "bfloat16"), ("unknown-input", "`pixel_values`")] {
+    for (graph, what) in [
+        ("bfloat16", "`logits` in bfloat16"),
+        ("bfloat16-weight", "`weight` in bfloat16"),
+        ("unknown-input", "`pixel_values`"),
+        ("unknown-past", "`past_sequence_length`"),
+        ("fixed-shape", "`input_ids` in the fixed shape [1, 1]"),
+        ("last-logits", "`logits` of the last token only"),
+    ] {
         let folder = copy_of("llama");
         std::fs::copy(fixture("refused").join(format!("{graph}.onnx")), folder.path().join("model.onnx"))
             .unwrap();
         let error = refusal(folder.path()).await;
-        assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "unsupported-graph"), "{graph}");
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "unsupported-graph"), "{error}");
         assert!(error.message.contains(what), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_operator_of_a_stranger_is_refused_before_the_library_sees_it() {
+    let folder = copy_of("llama");
+    std::fs::copy(fixture("refused/custom-operator.onnx"), folder.path().join("model.onnx")).unwrap();
+    // Looking at a model needs no library.
+    let looking = runner(Execution::Shared).inspect(folder.path()).await.unwrap_err();
+    for error in [looking, refusal(folder.path()).await] {
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "custom-operator"));
+        assert!(error.message.contains("`Phone` of `org.stranger`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_tokenizer_of_another_model_is_refused() {
+    let folder = copy_of("llama");
+    let path = folder.path().join("tokenizer.json");
+    let mut tokenizer: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    tokenizer["model"]["vocab"]["\u{120}elephant"] = 340.into();
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let error = refusal(folder.path()).await;
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "tokenizer-mismatch"));
+    for part in ["`tokenizer.json`", "elephant", "340 tokens"] {
+        assert!(error.message.contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_added_token_that_the_model_lacks_fails_only_the_texts_that_hold_it() {
+    let folder = copy_of("llama");
+    let path = folder.path().join("tokenizer.json");
+    let mut tokenizer: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut image = tokenizer["added_tokens"][0].clone();
+    (image["id"], image["content"]) = (340.into(), "<image>".into());
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(image);
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let model = load(folder.path(), &runner(Execution::Shared)).await.unwrap();
+    assert!(model.score(vec![pair("She", " sells")]).await.is_ok());
+    let scored = model.score(vec![pair("She <image>", " sells")]).await.unwrap_err();
+    let generated = model.generate(vec![greedy("<image>", 4, &[])]).await.unwrap_err();
+    for error in [scored, generated] {
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "token-outside-vocabulary"));
+        assert!(error.message.contains("`<image>` (340)"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn weights_that_are_no_numbers_fail_the_sample_by_name() {
+    let folder = copy_of("genai-llama");
+    let weights = folder.path().join("model.onnx.data");
+    let bytes = std::fs::metadata(&weights).unwrap().len();
+    let not_a_number = f32::NAN.to_le_bytes();
+    std::fs::write(&weights, not_a_number.repeat(usize::try_from(bytes).unwrap() / 4)).unwrap();
+    let model = load(folder.path(), &runner(Execution::Shared)).await.unwrap();
+    let scored = model.score(vec![pair("She", " sells")]).await.unwrap_err();
+    let generated = model.generate(vec![greedy("She", 4, &[])]).await.unwrap_err();
+    assert_eq!([&*scored.code, &*generated.code], ["logits-not-a-number"; 2]);
+}
+
+#[tokio::test]
+async fn weights_that_are_missing_or_cut_short_are_named() {
+    let folder = copy_of("genai-llama");
+    let weights = folder.path().join("model.onnx.data");
+    let whole = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    let error = refusal(folder.path()).await;
+    assert_eq!(error.code, "model-file-broken", "{error}");
+    std::fs::remove_file(&weights).unwrap();
+    let error = refusal(folder.path()).await;
+    assert_eq!(error.code, "model-file-missing");
+    assert!(error.message.contains("`model.onnx.data`"), "{error}");
+}
+
+#[tokio::test]
+async fn the_only_graph_of_a_folder_may_have_any_name_and_several_must_be_told_apart() {
+    let folder = copy_of("llama");
+    std::fs::rename(folder.path().join("model.onnx"), folder.path().join("model_q8.onnx")).unwrap();
+    assert!(load(folder.path(), &runner(Execution::Shared)).await.is_ok());
+    std::fs::copy(folder.path().join("model_q8.onnx"), folder.path().join("model_q4.onnx")).unwrap();
+    let error = refusal(folder.path()).await;
+    assert_eq!(error.code, "model-file-missing");
+    assert!(error.message.contains("model_q4.onnx, model_q8.onnx"), "{error}");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@
 mod batches;
 mod calls;
 mod failures;
+mod families;
 mod generation;
+mod providers;
 mod reference;
 mod sharing;
 mod support;

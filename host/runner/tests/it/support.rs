@@ -11,8 +11,18 @@ use llm_bench_core::{Json, Result};
 use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) const FIXTURES: [&str; 6] =
-    ["gpt2", "gpt2-without-positions", "gpt2-without-cache", "llama", "llama-without-positions", "qwen2"];
+/// Models in single precision, as every exporter writes them.
+pub(crate) const FIXTURES: [&str; 9] = [
+    "gpt2",
+    "gpt2-without-positions",
+    "gpt2-without-cache",
+    "llama",
+    "llama-without-positions",
+    "llama-cache-position",
+    "llama-merged",
+    "qwen2",
+    "genai-llama",
+];
 
 /// `lib/libonnxruntime.so` of the folder that holds this test's build.
 pub(crate) fn library() -> PathBuf {
