@@ -112,7 +112,8 @@ fn agrees(tried: Result<bool>) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::super::Network;
+    use super::super::{Network, Step};
+    use super::{CUT, LENGTH, is_near, sequences};
     use crate::folder::ModelFolder;
     use crate::graph::{Continues, Padding};
     use crate::provider::Provider;
@@ -147,6 +148,50 @@ mod tests {
         ] {
             let graph = opened(fixture).graph;
             assert_eq!((graph.padding, graph.continues), (padding, continues), "{fixture}");
+        }
+    }
+
+    #[test]
+    fn a_graph_that_promises_too_much_is_corrected() {
+        for (fixture, corrected) in [
+            // The numbers behind padding are wrong; several tokens after a cache are refused.
+            ("genai-llama", (Padding::Nowhere, Continues::OneToken)),
+            ("gpt2-without-positions", (Padding::Nowhere, Continues::Many)),
+            ("llama", (Padding::Anywhere, Continues::Many)),
+        ] {
+            let mut network = opened(fixture);
+            (network.graph.padding, network.graph.continues) = (Padding::Anywhere, Continues::Many);
+            network.try_out().unwrap();
+            assert_eq!((network.graph.padding, network.graph.continues), corrected, "{fixture}");
+        }
+    }
+
+    /// Two rows of different length, the shorter one padded at its end, and the next token of each.
+    #[test]
+    fn where_padding_stands_behind_rows_they_go_on_together() {
+        for fixture in ["genai-llama", "genai-llama-int4", "genai-llama-float16"] {
+            let mut network = opened(fixture);
+            let vocabulary = network.vocabulary();
+            let (whole, _) = network.advance(sequences(vocabulary, 0..LENGTH), None).unwrap();
+            let mut first = sequences(vocabulary, 0..LENGTH - 1);
+            for values in [&mut first.ids, &mut first.mask] {
+                values[LENGTH - 1 + CUT..].fill(0);
+            }
+            let (logits, cache) = network.advance(first, None).unwrap();
+            assert!((0..CUT).all(|place| is_near(&logits, (1, place), &whole, (1, place))), "{fixture}");
+            let (long, short) =
+                (sequences(vocabulary, LENGTH - 1..LENGTH), sequences(vocabulary, CUT..CUT + 1));
+            let mut mask = vec![1; 2 * LENGTH];
+            mask[LENGTH + CUT + 1..].fill(0);
+            let next = Step {
+                rows: 2,
+                ids: vec![long.ids[0], short.ids[1]],
+                mask,
+                positions: vec![long.positions[0], short.positions[1]],
+            };
+            let (logits, _) = network.advance(next, Some(cache)).unwrap();
+            assert!(is_near(&logits, (0, 0), &whole, (0, LENGTH - 1)), "{fixture}");
+            assert!(is_near(&logits, (1, 0), &whole, (1, CUT)), "{fixture}");
         }
     }
 }
