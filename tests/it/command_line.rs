@@ -216,11 +216,38 @@ fn a_missing_library_is_named_with_the_way_out() {
 }
 
 #[test]
+fn a_provider_that_the_library_lacks_ends_a_command_before_its_work() {
+    let data = tempfile::tempdir().unwrap();
+    for command in [with(&["--provider", "openvino"]), vec!["serve", "--provider", "openvino"]] {
+        let output = run(data.path(), &command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let message = stderr_of(&output);
+        assert!(message.contains("no provider `openvino`, only `cpu`"), "{message}");
+    }
+    let misspelt = run(data.path(), &with(&["--provider", "gpu"]));
+    assert_eq!(misspelt.status.code(), Some(2));
+    assert!(stderr_of(&misspelt).contains("tensorrt"), "{}", stderr_of(&misspelt));
+    assert_eq!(
+        json_of(&run(data.path(), &["benchmarks", "list", "--format", "json"])),
+        serde_json::json!([])
+    );
+}
+
+#[test]
 fn the_doctor_finds_everything() {
     let data = tempfile::tempdir().unwrap();
     let findings = json_of(&run(data.path(), &["doctor", "--format", "json"]));
     let findings = findings.as_array().unwrap();
-    for what in ["ONNX Runtime", "plugin contract", "GPU", "plugins", "models", "datasets", "data folder"] {
+    for what in [
+        "ONNX Runtime",
+        "providers",
+        "plugin contract",
+        "GPU",
+        "plugins",
+        "models",
+        "datasets",
+        "data folder",
+    ] {
         let finding = findings.iter().find(|finding| finding["what"] == what);
         assert_eq!(finding.unwrap_or_else(|| panic!("{what} is not told"))["ok"], true, "{what}");
     }

@@ -102,7 +102,10 @@ impl Engine {
         };
         let rewrites = config.execution != Execution::Reference;
         let options = LoadOptions { threads: config.threads, rewrites, provider: config.provider };
-        let network = Network::open(environment, &folder, options)?;
+        let mut network = Network::open(environment, &folder, options)?;
+        if settings.sliding_window.is_some() {
+            network.forbid_gaps();
+        }
         let graph = network.graph();
         if let Some(vocabulary) = graph.vocabulary {
             tokenizer.limit_to(vocabulary)?;

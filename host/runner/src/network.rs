@@ -18,7 +18,7 @@ use ort::value::DynValue;
 pub(crate) use cache::{Cache, Stretch};
 
 use crate::folder::ModelFolder;
-use crate::graph::{Float, Graph, in_bfloat16};
+use crate::graph::{Float, Graph, Padding, in_bfloat16};
 use crate::provider::Provider;
 pub(crate) use edit::POSITIONS;
 
@@ -107,6 +107,13 @@ impl Network {
 
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Keeps padding out of the caches: a sliding window counts slots, not tokens.
+    pub(crate) fn forbid_gaps(&mut self) {
+        if self.graph.padding == Padding::Anywhere {
+            self.graph.padding = Padding::Nowhere;
+        }
     }
 
     /// Whether the graph computes the logits of wanted tokens only.

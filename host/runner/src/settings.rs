@@ -22,6 +22,8 @@ pub(crate) struct ModelSettings {
     /// The longest sequence, in tokens.
     pub(crate) max_length: usize,
     pub(crate) vocabulary_size: Option<u64>,
+    /// How many tokens back attention reaches, where that is fewer than the longest sequence has.
+    pub(crate) sliding_window: Option<usize>,
     pub(crate) tokens: SpecialTokens,
     pub(crate) chat_template: Option<String>,
     /// Ids that end a generation, without the tokenizer's own EOS.
@@ -79,9 +81,11 @@ impl ModelSettings {
             none if none.is_empty() => ids(&text_config["eos_token_id"]),
             some => some,
         };
+        let max_length = max_length(text_config, &tokenizer);
         Ok(Self {
             architecture: architecture.unwrap_or("unknown").to_owned(),
-            max_length: usize::try_from(max_length(text_config, &tokenizer)).unwrap_or(usize::MAX),
+            max_length: usize::try_from(max_length).unwrap_or(usize::MAX),
+            sliding_window: sliding_window(text_config).filter(|&window| (window as u64) < max_length),
             vocabulary_size: text_config["vocab_size"].as_u64(),
             tokens: special_tokens(&tokenizer, &tokens_map, text_config),
             chat_template: chat_template(folder, &tokenizer)?,
@@ -124,6 +128,12 @@ fn of_genai(genai: &Json) -> (Json, Json) {
         settings.remove("top_k");
     }
     (config, generation)
+}
+
+fn sliding_window(config: &Json) -> Option<usize> {
+    let window =
+        config["sliding_window"].as_u64().filter(|_| config["use_sliding_window"] != Json::Bool(false));
+    window.and_then(|window| usize::try_from(window).ok())
 }
 
 fn max_length(config: &Json, tokenizer: &Json) -> u64 {

@@ -13,7 +13,7 @@ use llm_bench_core::hardware::HardwareMonitor;
 use llm_bench_core::orchestrator::{Orchestrator, Ports, Settings};
 use llm_bench_datasets::FileDatasetReader;
 use llm_bench_hardware::SystemMonitor;
-use llm_bench_runner::{OnnxRunner, RunnerConfig};
+use llm_bench_runner::{OnnxRunner, Provider, RunnerConfig};
 use llm_bench_sandbox::{CompilerCommand, SandboxConfig, WasmSandbox};
 use llm_bench_storage::Storage;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,8 @@ const MOST_GUEST_MEMORY: u64 = 1 << 32;
 pub struct AppConfig {
     pub data_dir: Option<PathBuf>,
     pub settings: Settings,
+    /// What models run on.
+    pub provider: Provider,
 }
 
 /// The wired program: everything a route or a command needs.
@@ -73,7 +75,13 @@ impl App {
             concurrency: GUESTS,
             max_memory_bytes: MOST_GUEST_MEMORY,
         })?);
-        let runner = Arc::new(OnnxRunner::new(RunnerConfig::new(installation.onnxruntime())));
+        let runner = Arc::new(OnnxRunner::new(RunnerConfig {
+            provider: config.provider,
+            ..RunnerConfig::new(installation.onnxruntime())
+        }));
+        if config.provider != Provider::Cpu {
+            runner.check_provider()?;
+        }
         let datasets = Arc::new(FileDatasetReader::new());
         let hardware = Arc::new(SystemMonitor::start(HARDWARE_INTERVAL, clock.clone(), stop));
         let storage = Arc::new(storage);

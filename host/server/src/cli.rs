@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llm_bench_core::{Error, ErrorKind, Result};
+use llm_bench_runner::Provider;
 use tracing_subscriber::EnvFilter;
 
 /// Measures language models on this machine. Every task is a WebAssembly component that runs isolated.
@@ -102,6 +103,14 @@ struct DataArguments {
     /// The folder with the database, plugins and uploads [default: $XDG_DATA_HOME/llm-bench].
     #[arg(long, value_name = "DIR", env = "LLM_BENCH_DATA_DIR")]
     data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ModelArguments {
+    /// What models run on: cpu, cuda, tensorrt, openvino, coreml or directml, where the ONNX Runtime library has it
+    /// (`llm-bench doctor` lists what it has).
+    #[arg(long, value_name = "P", env = "LLM_BENCH_PROVIDER", default_value_t)]
+    provider: Provider,
 }
 
 #[derive(Debug, Args)]

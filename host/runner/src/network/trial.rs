@@ -156,4 +156,17 @@ mod tests {
             assert_eq!((graph.padding, graph.continues), (padding, continues), "{fixture}");
         }
     }
+
+    #[test]
+    fn a_graph_that_promises_too_much_is_corrected() {
+        for (fixture, corrected) in [
+            ("gpt2-without-positions", (Padding::Nowhere, Continues::Many)),
+            ("llama", (Padding::Anywhere, Continues::Many)),
+        ] {
+            let mut network = opened(fixture);
+            (network.graph.padding, network.graph.continues) = (Padding::Anywhere, Continues::Many);
+            network.try_out().unwrap();
+            assert_eq!((network.graph.padding, network.graph.continues), corrected, "{fixture}");
+        }
+    }
 }

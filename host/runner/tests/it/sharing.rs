@@ -3,10 +3,11 @@
 
 use futures::future::join_all;
 use llm_bench_core::model::{GenerationRequest, LogLikelihood, Sampling, ScoringRequest};
-use llm_bench_runner::{OnnxRunner, RunnerConfig};
+use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 
 use crate::support::{
-    FIXTURES, Loaded, fixture, greedy, library, load, loaded, loaded_row_by_row, loaded_unshared, pair,
+    FIXTURES, Loaded, copy_of, fixture, greedy, library, load, loaded, loaded_row_by_row, loaded_unshared,
+    pair, runner,
 };
 
 /// Stands before every question: long enough to be worth sharing.
@@ -108,6 +109,19 @@ async fn what_is_drawn_after_a_shared_prefix_depends_on_the_seed_alone() {
     let requests: Vec<_> = (0..8).map(drawn).collect();
     let expected = loaded_row_by_row("llama").await.generate(requests.clone()).await.unwrap();
     assert_eq!(loaded("llama").await.generate(requests).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_sliding_window_keeps_padding_out_of_the_caches_and_changes_no_answer() {
+    let folder = copy_of("llama");
+    let config = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replacen('{', r#"{"sliding_window": 48,"#, 1)).unwrap();
+    let model = load(folder.path(), &runner(Execution::Shared)).await.unwrap();
+    let expected = loaded_row_by_row("llama").await;
+    let scores = expected.score(questions()).await.unwrap();
+    assert_same("sliding", &model.score(questions()).await.unwrap(), &scores);
+    assert_eq!(model.generate(prompts()).await.unwrap(), expected.generate(prompts()).await.unwrap());
 }
 
 #[tokio::test]

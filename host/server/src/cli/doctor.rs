@@ -51,6 +51,10 @@ async fn examine(app: &App) -> Result<Vec<Finding>> {
         Ok(version) => found("ONNX Runtime", format!("{version} in {}", library.display())),
         Err(error) => missing("ONNX Runtime", error.message),
     });
+    if let Ok(providers) = app.runner.providers() {
+        let names: Vec<_> = providers.iter().map(ToString::to_string).collect();
+        findings.push(found("providers", names.join(", ")));
+    }
     let hardware = HardwareInfoView::from(app.hardware.info());
     findings.push(found("operating system", &hardware.operating_system));
     findings.push(found("processor", format!("{}, {} logical cores", hardware.cpu, hardware.logical_cores)));

@@ -16,7 +16,7 @@ use llm_bench_core::{Error, Result};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{DataArguments, OutputFormat, output, sources, stop, table};
+use super::{DataArguments, ModelArguments, OutputFormat, output, sources, stop, table};
 use crate::app::{App, AppConfig};
 use crate::order::{self, LimitChoices, OrderRequest};
 use crate::view::{BenchmarkView, SampleView};
@@ -81,6 +81,8 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE")]
     samples: Option<PathBuf>,
     #[command(flatten)]
+    models: ModelArguments,
+    #[command(flatten)]
     data: DataArguments,
 }
 
@@ -108,7 +110,11 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
     check_writable(arguments.output.as_deref())?;
     check_writable(arguments.samples.as_deref())?;
-    let config = AppConfig { data_dir: arguments.data.data_dir.clone(), ..AppConfig::default() };
+    let config = AppConfig {
+        data_dir: arguments.data.data_dir.clone(),
+        provider: arguments.models.provider,
+        ..AppConfig::default()
+    };
     let (app, order) = tokio::select! {
         prepared = prepare(config, &arguments) => prepared?,
         () = stop.cancelled() => return Err(Error::cancelled("stopped before the benchmark began")),

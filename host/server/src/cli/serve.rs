@@ -10,7 +10,7 @@ use llm_bench_core::{Error, Result};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{DataArguments, output, stop};
+use super::{DataArguments, ModelArguments, output, stop};
 use crate::app::{App, AppConfig};
 use crate::routes::{self, AllowedHosts};
 
@@ -26,6 +26,8 @@ pub struct ServeArguments {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel_benchmarks: u16,
     #[command(flatten)]
+    models: ModelArguments,
+    #[command(flatten)]
     data: DataArguments,
 }
 
@@ -33,7 +35,8 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
     let settings =
         Settings { parallel_benchmarks: usize::from(arguments.parallel_benchmarks), ..Settings::default() };
-    let config = AppConfig { data_dir: arguments.data.data_dir, settings };
+    let config =
+        AppConfig { data_dir: arguments.data.data_dir, settings, provider: arguments.models.provider };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;
     if !server.address.ip().is_loopback() {
         output::note(&format!(
