@@ -133,6 +133,10 @@ pub struct Metric {
     pub value: Option<f64>,
     /// Standard error; none where the estimator has none.
     pub stderr: Option<f64>,
+    /// Bootstrap replicates behind the standard error: 100,000, or fewer for a large dataset. None where a formula
+    /// gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_replicates: Option<u32>,
     /// 95 % interval, low then high.
     pub ci95: Option<[f64; 2]>,
     /// Samples that have a value.
