@@ -248,8 +248,13 @@ pub trait BenchmarkRepository: Send + Sync {
         limit: u32,
     ) -> Result<Page<SampleRecord, SampleCursor>>;
 
-    /// Every measurement of the completed samples, in dataset order, without loading them all at once.
-    fn measurements(&self, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>>;
+    /// Every measurement of the completed samples behind `after`, in dataset order, each with its sample's place,
+    /// without loading them all at once.
+    fn measurements(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+    ) -> BoxStream<'_, Result<(SampleCursor, Measurement)>>;
 
     /// How many samples failed of each kind.
     async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts>;
