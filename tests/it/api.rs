@@ -82,6 +82,7 @@ async fn every_endpoint_is_in_the_openapi_document_and_on_a_page() {
         "/api/v1/plugins",
         "/api/v1/benchmarks/{id}/cancel",
         "/api/v1/benchmarks/{id}/samples",
+        "/api/v1/benchmarks/{id}/comparison",
         "/api/v1/benchmarks/{id}/hardware",
         "/api/v1/hardware",
     ] {

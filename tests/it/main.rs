@@ -6,6 +6,7 @@
 
 mod api;
 mod command_line;
+mod comparison;
 mod containment;
 mod models;
 mod recovery;

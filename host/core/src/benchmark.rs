@@ -133,6 +133,10 @@ pub struct Metric {
     pub value: Option<f64>,
     /// Standard error; none where the estimator has none.
     pub stderr: Option<f64>,
+    /// Bootstrap replicates behind the standard error: 100,000, or fewer for a large dataset. None where a formula
+    /// gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_replicates: Option<u32>,
     /// 95 % interval, low then high.
     pub ci95: Option<[f64; 2]>,
     /// Samples that have a value.
@@ -244,8 +248,13 @@ pub trait BenchmarkRepository: Send + Sync {
         limit: u32,
     ) -> Result<Page<SampleRecord, SampleCursor>>;
 
-    /// Every measurement of the completed samples, in dataset order, without loading them all at once.
-    fn measurements(&self, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>>;
+    /// Every measurement of the completed samples behind `after`, in dataset order, each with its sample's place,
+    /// without loading them all at once.
+    fn measurements(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+    ) -> BoxStream<'_, Result<(SampleCursor, Measurement)>>;
 
     /// How many samples failed of each kind.
     async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts>;

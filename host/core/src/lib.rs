@@ -6,6 +6,7 @@
 pub mod benchmark;
 pub mod catalog;
 pub mod clock;
+pub mod comparison;
 pub mod dataset;
 pub mod error;
 pub mod hardware;

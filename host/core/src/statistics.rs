@@ -4,11 +4,17 @@
 
 mod aggregate;
 mod bootstrap;
+mod grouped;
+mod mcnemar;
 mod moments;
+mod paired;
 
 pub use aggregate::{Aggregator, MetricKey};
-pub use bootstrap::{MOST_DRAWS, bootstrap_standard_error};
+pub use bootstrap::{Bootstrap, CORPUS_REPLICATES, MOST_DRAWS, REPLICATES};
+pub use grouped::{GroupMember, GroupedMetric};
+pub use mcnemar::{McNemar, McNemarTest};
 pub use moments::Moments;
+pub use paired::{Difference, PairedMeans, PairedRatios, Total};
 
 /// The 97.5 % quantile of the standard normal distribution.
 pub const Z_95: f64 = 1.959_963_984_540_054;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod compare;
 mod demo;
 mod doctor;
 mod list;
@@ -50,8 +51,8 @@ pub enum Command {
     Datasets(ListArguments),
     /// List or show the admitted plugins.
     Plugins(ListArguments),
-    /// List or show benchmarks.
-    Benchmarks(ListArguments),
+    /// List, show or compare benchmarks.
+    Benchmarks(BenchmarkArguments),
     /// Tell what was found: library, GPU, folders, versions.
     Doctor(DoctorArguments),
     /// Evaluate the bundled model with every built-in task, and watch a hostile plugin being contained.
@@ -78,6 +79,27 @@ enum ListAction {
     Show {
         /// Its name; for a plugin also name@version, for a benchmark its id.
         name: String,
+        #[command(flatten)]
+        common: CommonArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct BenchmarkArguments {
+    #[command(subcommand)]
+    action: BenchmarkAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchmarkAction {
+    #[command(flatten)]
+    Look(ListAction),
+    /// Hold two over the same data against each other, sample by sample.
+    Compare {
+        /// The id of the one that the other is measured by.
+        first: String,
+        /// The id of the other.
+        second: String,
         #[command(flatten)]
         common: CommonArguments,
     },
@@ -174,7 +196,12 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Models(arguments) => list::models(arguments.action).await,
         Command::Datasets(arguments) => list::datasets(arguments.action).await,
         Command::Plugins(arguments) => list::plugins(arguments.action).await,
-        Command::Benchmarks(arguments) => list::benchmarks(arguments.action).await,
+        Command::Benchmarks(arguments) => match arguments.action {
+            BenchmarkAction::Look(action) => list::benchmarks(action).await,
+            BenchmarkAction::Compare { first, second, common } => {
+                compare::compare(&first, &second, &common).await
+            }
+        },
         Command::Doctor(arguments) => doctor::doctor(arguments.common).await,
         Command::Demo => demo::demo().await,
         Command::CompilePlugin(_) => Err(Error::internal(

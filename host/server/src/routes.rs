@@ -1,6 +1,7 @@
 //! The API: one module a noun, one function an endpoint.
 
 mod benchmarks;
+mod comparison;
 mod datasets;
 mod guard;
 mod hardware;
@@ -58,6 +59,7 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .routes(routes!(benchmarks::show))
         .routes(routes!(benchmarks::cancel))
         .routes(routes!(benchmarks::samples))
+        .routes(routes!(comparison::show))
         .routes(routes!(benchmarks::hardware))
         .with_state(app)
         .split_for_parts();

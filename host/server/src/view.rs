@@ -1,6 +1,7 @@
 //! What the API and the command line show: JSON shapes, apart from the domain types so that these can change.
 
 mod benchmark;
+mod comparison;
 mod dataset;
 mod hardware;
 mod model;
@@ -8,6 +9,9 @@ mod plugin;
 mod sample;
 
 pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
+pub use comparison::{
+    ComparedView, ComparisonView, McNemarView, MetricComparisonView, NotComparedView, PairedSamplesView,
+};
 pub use dataset::{DatasetView, PreviewView, SplitView};
 pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingView};
 pub use model::ModelView;

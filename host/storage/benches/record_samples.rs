@@ -42,7 +42,7 @@ fn main() {
         let start = Instant::now();
         let measurements: u64 = database
             .benchmarks()
-            .measurements(id)
+            .measurements(id, None)
             .try_fold(0, |count, _| async move { Ok(count + 1) })
             .await
             .expect("measurements are read");

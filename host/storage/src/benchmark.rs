@@ -154,8 +154,12 @@ impl BenchmarkRepository for Storage {
         sample::list(self, id, after, limit).await
     }
 
-    fn measurements(&self, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>> {
-        sample::measurements(self, id)
+    fn measurements(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+    ) -> BoxStream<'_, Result<(SampleCursor, Measurement)>> {
+        sample::measurements(self, id, after)
     }
 
     async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts> {

@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use super::is_space;
 
 /// The normal form of `SQuAD`'s official scorer: lower case, ASCII punctuation out, the articles a, an, the out, white
-/// space collapsed.
+/// space collapsed. Vowel signs, as Devanagari has them, count as letters, which they do not in Python's `\b`; that
+/// shows only where an English article touches one.
 ///
 /// ```
 /// use llm_bench_plugin_sdk::text::squad_normalize;

@@ -66,8 +66,8 @@ impl Orchestrator {
 
     async fn aggregate(&self, benchmark: &Benchmark) -> Result<Vec<Metric>> {
         let mut aggregator = Aggregator::new(benchmark.plan.metrics.clone());
-        let mut measurements = self.ports.benchmarks.measurements(benchmark.id);
-        while let Some(measurement) = measurements.try_next().await? {
+        let mut measurements = self.ports.benchmarks.measurements(benchmark.id, None);
+        while let Some((_, measurement)) = measurements.try_next().await? {
             aggregator.add(&measurement);
         }
         // Bootstrap replicates take seconds of computing, which a worker thread of the runtime must not.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MOST_DRAWS, Moments, Z_95, bootstrap_standard_error};
+use super::{Bootstrap, MOST_DRAWS, Moments, REPLICATES, Z_95};
 use crate::benchmark::Metric;
 use crate::plugin::{Aggregation, MetricDeclaration};
 use crate::sample::Measurement;
@@ -63,9 +63,9 @@ impl Aggregator {
             .map(|declaration| {
                 let key = (declaration.name, declaration.filter);
                 let gathered = self.gathered.remove(&key).unwrap_or_default();
-                let (value, stderr) = gathered.estimate(declaration.aggregation, most_draws);
-                let value = value.filter(|value| value.is_finite());
-                let stderr = stderr.filter(|error| error.is_finite());
+                let estimate = gathered.estimate(declaration.aggregation, most_draws);
+                let value = estimate.value.filter(|value| value.is_finite());
+                let stderr = estimate.stderr.filter(|error| error.is_finite());
                 Metric {
                     name: key.0,
                     filter: key.1,
@@ -74,6 +74,7 @@ impl Aggregator {
                     ci95: value
                         .zip(stderr)
                         .map(|(value, stderr)| [value - Z_95 * stderr, value + Z_95 * stderr]),
+                    bootstrap_replicates: estimate.replicates,
                     count: gathered.moments.count(),
                     higher_is_better: declaration.higher_is_better,
                 }
@@ -82,33 +83,58 @@ impl Aggregator {
     }
 }
 
+/// What became of all measurements of a metric.
+#[derive(Default)]
+struct Estimate {
+    value: Option<f64>,
+    stderr: Option<f64>,
+    /// Of a bootstrapped standard error.
+    replicates: Option<u32>,
+}
+
 impl Gathered {
-    /// Value and standard error. The weighted perplexities have no standard error in the reference, nor here.
-    fn estimate(&self, aggregation: Aggregation, most_draws: usize) -> (Option<f64>, Option<f64>) {
+    /// The weighted metrics have no standard error in the reference, nor here.
+    fn estimate(&self, aggregation: Aggregation, most_draws: usize) -> Estimate {
         let per_weight = |sum: f64| (self.weights != 0.0).then(|| sum / self.weights);
+        let only = |value| Estimate { value, ..Estimate::default() };
         match aggregation {
-            Aggregation::Mean => (self.moments.mean(), self.moments.standard_error()),
-            Aggregation::Sum => {
-                let spread = self.moments.standard_deviation().map(|deviation| deviation * self.root_count());
-                ((self.moments.count() > 0).then_some(self.sum), spread)
-            }
+            Aggregation::Mean => Estimate {
+                value: self.moments.mean(),
+                stderr: self.moments.standard_error(),
+                replicates: None,
+            },
+            Aggregation::Sum => Estimate {
+                value: (self.moments.count() > 0).then_some(self.sum),
+                stderr: self.moments.standard_deviation().map(|deviation| deviation * self.root_count()),
+                replicates: None,
+            },
             // As in the reference, the value of a weighted metric is a total already: Σ value / Σ weight.
-            Aggregation::WeightedMean => (per_weight(self.sum), None),
-            Aggregation::WeightedPerplexity => (per_weight(self.sum).map(|mean| (-mean).exp()), None),
-            Aggregation::BitsPerByte => {
-                (per_weight(self.sum).map(|mean| -mean / std::f64::consts::LN_2), None)
+            Aggregation::WeightedMean => only(per_weight(self.sum)),
+            Aggregation::WeightedPerplexity => only(per_weight(self.sum).map(|mean| (-mean).exp())),
+            Aggregation::BitsPerByte => only(per_weight(self.sum).map(|mean| -mean / std::f64::consts::LN_2)),
+            Aggregation::Perplexity => {
+                self.bootstrap(most_draws, self.moments.mean().map(|mean| (-mean).exp()), |values| {
+                    perplexity(values)
+                })
             }
-            Aggregation::Perplexity => (
-                self.moments.mean().map(|mean| (-mean).exp()),
-                bootstrap_standard_error(&self.values, most_draws, |values| perplexity(values)),
-            ),
             Aggregation::Median => {
-                let mut values = self.values.clone();
-                (
-                    (!values.is_empty()).then(|| median(&mut values)),
-                    bootstrap_standard_error(&self.values, most_draws, median),
-                )
+                let value = (!self.values.is_empty()).then(|| median(&mut self.values.clone()));
+                self.bootstrap(most_draws, value, median)
             }
+        }
+    }
+
+    fn bootstrap(
+        &self,
+        most_draws: usize,
+        value: Option<f64>,
+        estimate: impl Fn(&mut [f64]) -> f64,
+    ) -> Estimate {
+        let bootstrap = Bootstrap::of(&self.values, REPLICATES, most_draws, estimate);
+        Estimate {
+            value,
+            stderr: bootstrap.map(|bootstrap| bootstrap.stderr),
+            replicates: bootstrap.map(|bootstrap| bootstrap.replicates),
         }
     }
 

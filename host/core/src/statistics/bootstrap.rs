@@ -4,49 +4,60 @@ use rand_mt::Mt;
 
 use super::Moments;
 
-/// Replicates the reference takes for metrics that are cheap to compute.
-const REPLICATES: usize = 100_000;
-/// Replicates drawn from one seed.
-const CHUNK: usize = 1_000;
+/// Replicates that the reference takes for metrics that are cheap to compute: a median, a perplexity.
+pub const REPLICATES: u32 = 100_000;
+/// Replicates that the reference takes for metrics that need a whole corpus each time: BLEU, chrF, TER.
+pub const CORPUS_REPLICATES: u32 = 100;
 /// Draws above which fewer replicates are taken, so that a large dataset does not take minutes: of all metrics of a
 /// benchmark together.
 pub const MOST_DRAWS: usize = 100_000_000;
 
-/// The standard deviation of `estimate` over bootstrap replicates of `values`; none below two values.
-///
-/// Chunk *i* of 1,000 replicates comes from Python's `random.Random(i).choices`, as in lm-evaluation-harness
-/// 0.4.13 (`bootstrap_stderr`), 100,000 replicates in all. Where that takes more than `most_draws`, whole chunks
-/// are left out, at least one being kept.
-pub fn bootstrap_standard_error(
-    values: &[f64],
-    most_draws: usize,
-    estimate: impl Fn(&mut [f64]) -> f64,
-) -> Option<f64> {
-    if values.len() < 2 {
-        return None;
-    }
-    let chunks = (most_draws / values.len() / CHUNK).clamp(1, REPLICATES / CHUNK);
-    replicate(values, chunks, CHUNK, estimate)
+/// Replicates drawn from one seed.
+const CHUNK: usize = 1_000;
+/// Replicates that are taken however many draws they need.
+const LEAST_REPLICATES: usize = 100;
+
+/// A standard error by resampling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bootstrap {
+    pub stderr: f64,
+    /// Replicates behind it, which may be fewer than were asked for.
+    pub replicates: u32,
 }
 
-fn replicate(
-    values: &[f64],
-    chunks: usize,
-    chunk: usize,
-    estimate: impl Fn(&mut [f64]) -> f64,
-) -> Option<f64> {
-    let mut estimates = Moments::default();
-    let mut replicate = vec![0.0; values.len()];
-    for seed in 0..chunks {
-        let mut generator = PythonRandom::new(u32::try_from(seed).ok()?);
-        for _ in 0..chunk {
-            for slot in &mut replicate {
-                *slot = values[generator.index(values.len())];
-            }
-            estimates.add(estimate(&mut replicate));
+impl Bootstrap {
+    /// The sample standard deviation of `estimate` over bootstrap replicates of `values`; none below two values.
+    ///
+    /// Chunk *i* of 1,000 replicates (of all, where fewer are asked for) comes from Python's
+    /// `random.Random(i).choices`, and what does not fill a chunk is left out, as in lm-evaluation-harness 0.4.13
+    /// (`bootstrap_stderr`). Where that takes more than `most_draws`, the first replicates alone are taken, at least 100.
+    pub fn of<T: Copy>(
+        values: &[T],
+        replicates: u32,
+        most_draws: usize,
+        estimate: impl Fn(&mut [T]) -> f64,
+    ) -> Option<Self> {
+        if values.len() < 2 {
+            return None;
         }
+        let affordable = (most_draws / values.len()).max(LEAST_REPLICATES);
+        let replicates = affordable.min(replicates as usize);
+        let chunk = replicates.min(CHUNK);
+        let chunks = replicates.checked_div(chunk)?;
+        let mut estimates = Moments::default();
+        let mut replicate = values.to_vec();
+        for seed in 0..chunks {
+            let mut generator = PythonRandom::new(u32::try_from(seed).ok()?);
+            for _ in 0..chunk {
+                for slot in &mut replicate {
+                    *slot = values[generator.index(values.len())];
+                }
+                estimates.add(estimate(&mut replicate));
+            }
+        }
+        let stderr = estimates.standard_deviation()?;
+        Some(Self { stderr, replicates: u32::try_from(estimates.count()).ok()? })
     }
-    estimates.standard_deviation()
 }
 
 /// `CPython`'s `random.Random(seed)` for small non-negative seeds.
@@ -89,22 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn standard_errors_equal_those_of_the_reference_draws() {
-        // The loop of lm-evaluation-harness over 3 chunks of 50 replicates, in Python.
-        let values = [-1.5, -0.25, -3.0, -2.0, -0.125, -4.5];
-        let perplexity = |sample: &mut [f64]| (-sample.iter().sum::<f64>() / sample.len() as f64).exp();
-        let error = replicate(&values, 3, 50, perplexity).unwrap();
-        assert!((error - 6.397_314_911_199_103).abs() < 1e-12, "{error}");
-        let median = |sample: &mut [f64]| {
-            sample.sort_by(f64::total_cmp);
-            sample[sample.len() / 2]
-        };
-        let error = replicate(&values, 3, 50, median).unwrap();
-        assert!((error - 0.885_441_850_543_282_8).abs() < 1e-12, "{error}");
+    fn one_value_has_no_standard_error() {
+        assert_eq!(Bootstrap::of(&[1.0], REPLICATES, MOST_DRAWS, |values| values[0]), None);
+        assert_eq!(Bootstrap::of(&[1.0, 2.0], 0, MOST_DRAWS, |values| values[0]), None);
     }
 
     #[test]
-    fn one_value_has_no_standard_error() {
-        assert_eq!(bootstrap_standard_error(&[1.0], MOST_DRAWS, |values| values[0]), None);
+    fn a_large_dataset_gets_fewer_replicates_and_says_so() {
+        let values = vec![0.5; 1_000];
+        let replicates = |most_draws| {
+            Bootstrap::of(&values, REPLICATES, most_draws, |values| values[0]).unwrap().replicates
+        };
+        assert_eq!([replicates(2_999_999), replicates(500_000), replicates(10)], [2_000, 500, 100]);
     }
 }

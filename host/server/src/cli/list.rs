@@ -13,7 +13,7 @@ use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView};
 /// Benchmarks that a list shows, the newest.
 const BENCHMARKS: u32 = 200;
 
-async fn open(common: &CommonArguments) -> Result<App> {
+pub(super) async fn open(common: &CommonArguments) -> Result<App> {
     let config = AppConfig { data_dir: common.data.data_dir.clone(), ..AppConfig::default() };
     App::open(config, CancellationToken::new()).await
 }

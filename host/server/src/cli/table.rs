@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use llm_bench_core::statistics::REPLICATES;
+
 use crate::view::{BenchmarkView, MetricView};
 
 /// A table with a header; the columns named in `right` hold numbers.
@@ -51,7 +53,7 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
                     name(metric),
                     number(metric.value),
                     number(metric.stderr),
-                    metric.ci95.map_or("–".to_owned(), |[low, high]| format!("{low:.4} … {high:.4}")),
+                    interval(metric.ci95),
                     metric.count.to_string(),
                 ]
             })
@@ -61,6 +63,15 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
             &[1, 2, 3, 4],
             rows,
         ));
+        for metric in &view.metrics {
+            if let Some(replicates) = metric.bootstrap_replicates.filter(|taken| *taken < REPLICATES) {
+                let name = name(metric);
+                let _ = writeln!(
+                    text,
+                    "± of {name}: {replicates} bootstrap replicates instead of {REPLICATES}, for the many samples"
+                );
+            }
+        }
         text.push('\n');
     }
     if let Some(speed) = &view.speed {
@@ -78,14 +89,19 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
 }
 
 pub(super) fn name(metric: &MetricView) -> String {
-    match &metric.filter {
-        Some(filter) => format!("{} ({filter})", metric.name),
-        None => metric.name.clone(),
-    }
+    metric_name(&metric.name, metric.filter.as_deref())
+}
+
+pub(super) fn metric_name(name: &str, filter: Option<&str>) -> String {
+    filter.map_or(name.to_owned(), |filter| format!("{name} ({filter})"))
 }
 
 pub(super) fn number(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.4}"))
+}
+
+pub(super) fn interval(ends: Option<[f64; 2]>) -> String {
+    ends.map_or("–".to_owned(), |[low, high]| format!("{low:.4} … {high:.4}"))
 }
 
 pub(super) fn bytes(count: u64) -> String {

@@ -68,6 +68,10 @@ pub struct MetricView {
     pub value: Option<f64>,
     /// Standard error; null where the estimator has none.
     pub stderr: Option<f64>,
+    /// Bootstrap replicates behind the standard error: 100,000, or fewer for a large dataset. Absent where a formula
+    /// gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_replicates: Option<u32>,
     /// 95 % interval, low then high.
     pub ci95: Option<[f64; 2]>,
     /// Samples that have a value.
@@ -131,8 +135,9 @@ impl From<Benchmark> for BenchmarkView {
 
 impl From<Metric> for MetricView {
     fn from(metric: Metric) -> Self {
-        let Metric { name, filter, value, stderr, ci95, count, higher_is_better } = metric;
-        Self { name, filter, value, stderr, ci95, count, higher_is_better }
+        let Metric { name, filter, value, stderr, bootstrap_replicates, ci95, count, higher_is_better } =
+            metric;
+        Self { name, filter, value, stderr, bootstrap_replicates, ci95, count, higher_is_better }
     }
 }
 

@@ -60,16 +60,20 @@ pub(super) async fn between(
         .await
         .map_err(database_error)?;
     let mut measurements: HashMap<_, Vec<_>> = HashMap::new();
-    for row in rows {
-        measurements.entry((row.sample_index.0, row.repeat)).or_default().push(row.measurement.into());
+    for (place, measurement) in rows.into_iter().map(PlacedRow::into) {
+        measurements.entry(place).or_default().push(measurement);
     }
     Ok(measurements)
 }
 
 /// Reads row by row: the driver holds a few dozen at a time.
-pub(crate) fn measurements(storage: &Storage, id: BenchmarkId) -> BoxStream<'_, Result<Measurement>> {
-    const SELECT: &str = "SELECT metric, filter, value, weight, reason FROM measurements
-        WHERE benchmark_id = ?1 AND NOT EXISTS (
+pub(crate) fn measurements(
+    storage: &Storage,
+    id: BenchmarkId,
+    after: Option<SampleCursor>,
+) -> BoxStream<'_, Result<(SampleCursor, Measurement)>> {
+    const SELECT: &str = "SELECT sample_index, repeat, metric, filter, value, weight, reason FROM measurements
+        WHERE benchmark_id = ?1 AND (sample_index, repeat) > (coalesce(?2, -1), coalesce(?3, -1)) AND NOT EXISTS (
             SELECT 1 FROM samples
             WHERE samples.benchmark_id = measurements.benchmark_id
                 AND samples.sample_index = measurements.sample_index
@@ -77,10 +81,12 @@ pub(crate) fn measurements(storage: &Storage, id: BenchmarkId) -> BoxStream<'_, 
                 AND samples.failure_kind IS NOT NULL
         )
         ORDER BY sample_index, repeat, position";
-    sqlx::query_as::<_, MeasurementRow>(SELECT)
+    sqlx::query_as::<_, PlacedRow>(SELECT)
         .bind(Id(id.0))
+        .bind(after.map(|(index, _)| Count(index)))
+        .bind(after.map(|(_, repeat)| repeat))
         .fetch(&storage.readers)
-        .map(|row| row.map(Measurement::from).map_err(database_error))
+        .map(|row| row.map(PlacedRow::into).map_err(database_error))
         .boxed()
 }
 
@@ -90,6 +96,12 @@ struct PlacedRow {
     repeat: u32,
     #[sqlx(flatten)]
     measurement: MeasurementRow,
+}
+
+impl From<PlacedRow> for (SampleCursor, Measurement) {
+    fn from(row: PlacedRow) -> Self {
+        ((row.sample_index.0, row.repeat), row.measurement.into())
+    }
 }
 
 #[derive(FromRow)]

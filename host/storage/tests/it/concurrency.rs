@@ -84,7 +84,7 @@ async fn a_reader_is_not_held_up_by_a_writer() {
     let samples: Vec<_> = (0..100).map(completed).collect();
     database.benchmarks().record_samples(id, worker, &samples, 0).await.unwrap();
 
-    let mut measurements = database.benchmarks().measurements(id);
+    let mut measurements = database.benchmarks().measurements(id, None);
     measurements.try_next().await.unwrap().unwrap();
     database.benchmarks().record_samples(id, worker, &[completed(100)], 0).await.unwrap();
     let rest: Vec<_> = measurements.try_collect().await.unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests to a reader, if not to the lint")]
 
 mod common;
+mod comparison;
 mod concurrency;
 mod lists;
 mod open;

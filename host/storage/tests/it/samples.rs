@@ -41,7 +41,7 @@ async fn a_sample_recorded_twice_counts_once_and_keeps_its_first_result() {
 
     let stored = database.benchmarks().samples(id, None, 10).await.unwrap();
     assert_eq!(stored.items, [completed(0), completed(1), completed(2)]);
-    let measurements: Vec<_> = database.benchmarks().measurements(id).try_collect().await.unwrap();
+    let measurements: Vec<_> = database.benchmarks().measurements(id, None).try_collect().await.unwrap();
     assert_eq!(measurements.len(), 6);
 }
 
@@ -95,8 +95,34 @@ async fn measurements_are_those_of_completed_samples_in_dataset_order() {
     let samples = [last.clone(), completed(2), judged_in_vain];
     database.benchmarks().record_samples(id, worker, &samples, 0).await.unwrap();
 
-    let read: Vec<_> = database.benchmarks().measurements(id).try_collect().await.unwrap();
-    assert_eq!(read, [completed(2).measurements, last.measurements].concat());
+    let read: Vec<_> = database.benchmarks().measurements(id, None).try_collect().await.unwrap();
+    let placed = |sample: SampleRecord| -> Vec<_> {
+        let place = (sample.index, sample.repeat);
+        sample.measurements.into_iter().map(|measurement| (place, measurement)).collect()
+    };
+    assert_eq!(read, [placed(completed(2)), placed(last)].concat());
+}
+
+#[tokio::test]
+async fn measurements_are_read_on_behind_a_sample_and_its_repeat() {
+    let database = Database::new().await;
+    let (id, worker) = database.running().await;
+    let repeated = SampleRecord { repeat: 1, ..completed(5) };
+    let samples = [completed(4), completed(5), repeated, completed(300)];
+    database.benchmarks().record_samples(id, worker, &samples, 0).await.unwrap();
+
+    for (after, expected) in [
+        (None, vec![(4, 0), (5, 0), (5, 1), (300, 0)]),
+        (Some((4, 0)), vec![(5, 0), (5, 1), (300, 0)]),
+        (Some((5, 0)), vec![(5, 1), (300, 0)]),
+        (Some((5, 7)), vec![(300, 0)]),
+        (Some((300, 0)), vec![]),
+    ] {
+        let read: Vec<_> = database.benchmarks().measurements(id, after).try_collect().await.unwrap();
+        let mut places: Vec<_> = read.into_iter().map(|(place, _)| place).collect();
+        places.dedup();
+        assert_eq!(places, expected, "behind {after:?}");
+    }
 }
 
 #[tokio::test]
@@ -108,8 +134,8 @@ async fn a_measurement_that_is_not_a_number_stays_one() {
     sample.duration_ms = f64::NAN;
     database.benchmarks().record_samples(id, worker, &[sample], 0).await.unwrap();
 
-    let read: Vec<_> = database.benchmarks().measurements(id).try_collect().await.unwrap();
-    assert!(read[0].value.unwrap().is_nan());
+    let read: Vec<_> = database.benchmarks().measurements(id, None).try_collect().await.unwrap();
+    assert!(read[0].1.value.unwrap().is_nan());
     let page = database.benchmarks().samples(id, None, 1).await.unwrap();
     assert!(page.items[0].duration_ms.is_nan());
 }
