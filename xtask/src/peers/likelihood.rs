@@ -18,6 +18,8 @@ pub(crate) struct LikelihoodWork {
     model: &'static str,
     data: Data,
     limit: Option<u64>,
+    /// The peer's.
+    batch_size: u32,
     time: Time,
     bar: f64,
 }
@@ -45,6 +47,7 @@ impl LikelihoodWork {
             model: SMALL,
             data: Data::Choices,
             limit: None,
+            batch_size: 16,
             time: Time::Process,
             bar: 40.0,
         }
@@ -80,6 +83,7 @@ impl LikelihoodWork {
             model: SMALL,
             data: Data::Texts,
             limit: Some(texts),
+            batch_size: 16,
             time: Time::Requests,
             bar: 2.0,
         }
@@ -91,6 +95,8 @@ impl LikelihoodWork {
             name: "rolling-135m",
             about: small.about.replace("1 M", "135 M"),
             model: LARGE,
+            // A window of 2,048 tokens fills the machine alone, and the logits of 16 would take 13 GB.
+            batch_size: 1,
             bar: 1.0,
             ..small
         }
@@ -141,22 +147,13 @@ impl LikelihoodWork {
             bar: self.bar,
             ours: Side { name: bench.version()?, seconds: our_times },
             theirs: Side {
-                name: format!("lm-eval {} hf, batch {}", python.versions["lm_eval"], self.batch_size()),
+                name: format!("lm-eval {} hf, batch {}", python.versions["lm_eval"], self.batch_size),
                 seconds: their_times,
             },
             scores: Outcome { agree: agreement.holds, json: agreement.json(), line: agreement.line() },
             versions: python.versions.clone(),
             machine,
         })
-    }
-
-    /// What the bars name for choices. A text's windows fill the machine one by one, and 16 of 2,048 tokens with a
-    /// vocabulary of 49,152 would take 13 GB in the peer.
-    fn batch_size(&self) -> u32 {
-        match self.data {
-            Data::Choices => 16,
-            Data::Texts => 1,
-        }
     }
 
     fn tolerance(&self) -> Tolerance {
@@ -188,7 +185,7 @@ impl LikelihoodWork {
                 Data::Choices => "peers_choices",
                 Data::Texts => "peers_texts",
             },
-            batch_size: self.batch_size(),
+            batch_size: self.batch_size,
             limit,
             times_requests: self.time == Time::Requests,
         }

@@ -128,7 +128,5 @@ pub(crate) fn machine() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu =
         cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
-    println!("{cores} cores, {}, load before: {load}", cpu.unwrap_or("CPU unknown"));
+    println!("{cores} cores, {}", cpu.unwrap_or("CPU unknown"));
 }
