@@ -18,8 +18,8 @@ use crate::network::{LoadOptions, Network};
 use crate::prefix::Prefixes;
 use crate::prompt::PromptText;
 use crate::runner::{Execution, RunnerConfig};
-use crate::sampling::{Settings, unknown_setting};
-use crate::scoring::ScoringRow;
+use crate::sampling::{Settings, too_long, truncation, unknown_setting};
+use crate::scoring::{Fit, ScoringRow};
 use crate::settings::ModelSettings;
 use crate::tokenizer::TextTokenizer;
 
@@ -211,11 +211,16 @@ impl Engine {
     }
 
     fn pair(&mut self, request: &ScoringRequest) -> Result<ScoringRow> {
-        if let Some((name, _)) = request.extra.first() {
-            return Err(unknown_setting(name, "scoring has none"));
+        let mut truncates = true;
+        for (name, value) in &request.extra {
+            match name.as_str() {
+                "truncate" => truncates = truncation(value)?,
+                _ => return Err(unknown_setting(name, "`truncate` is the one that scoring has")),
+            }
         }
         let context = self.text(&request.context)?;
-        ScoringRow::pair(&mut self.tokenizer, context, &request.continuation, self.settings.max_length)
+        let fit = Fit { max_length: self.settings.max_length, truncates };
+        ScoringRow::pair(&mut self.tokenizer, context, &request.continuation, fit)
     }
 
     fn order(&mut self, request: &GenerationRequest) -> Result<Order> {
@@ -228,6 +233,9 @@ impl Engine {
             prompt.push(self.tokenizer.prefix()?);
         }
         let room = max_length.saturating_sub(settings.max_tokens).max(1);
+        if prompt.len() > room && !settings.truncates {
+            return Err(too_long(prompt.len(), room));
+        }
         prompt.drain(..prompt.len().saturating_sub(room));
         Ok(Order { prompt, settings })
     }

@@ -25,11 +25,13 @@ pub(crate) struct Settings {
     top_k: usize,
     repetition_penalty: f32,
     seed: u64,
+    /// Whether a prompt that is too long loses its beginning.
+    pub(crate) truncates: bool,
 }
 
 impl Settings {
     /// Without a temperature the model's own default holds: greedy, unless `generation_config.json` says `do_sample`.
-    /// A request without a seed is one with the seed 0. The one setting in `extra` is `repetition_penalty`.
+    /// A request without a seed is one with the seed 0. The settings in `extra` are `repetition_penalty` and `truncate`.
     ///
     /// # Errors
     /// `invalid-request` naming the field.
@@ -46,6 +48,7 @@ impl Settings {
                 .unwrap_or(usize::MAX),
             repetition_penalty: defaults.repetition_penalty.unwrap_or(1.0),
             seed: request.seed.unwrap_or(0),
+            truncates: true,
         };
         for (name, value) in &request.extra {
             match name.as_str() {
@@ -53,7 +56,13 @@ impl Settings {
                     settings.repetition_penalty =
                         value.parse().map_err(|_| invalid("repetition_penalty", value, "a number"))?;
                 }
-                _ => return Err(unknown_setting(name, "`repetition_penalty` is the one that is known")),
+                "truncate" => settings.truncates = truncation(value)?,
+                _ => {
+                    return Err(unknown_setting(
+                        name,
+                        "`repetition_penalty` and `truncate` are those that are known",
+                    ));
+                }
             }
         }
         settings.check()?;
@@ -102,6 +111,26 @@ fn max_tokens(request: &Sampling, defaults: &GenerationDefaults, max_length: usi
 
 fn invalid(field: &str, value: impl std::fmt::Display, allowed: &str) -> Error {
     Error::invalid("invalid-request", format!("`{field}` is {value}; it must be {allowed}"))
+}
+
+/// The setting `truncate` of a request's `extra`: whether what is too long for the model loses its beginning, as in the
+/// reference, or is refused.
+///
+/// # Errors
+/// `invalid-request` for anything but `true` and `false`.
+pub(crate) fn truncation(value: &str) -> Result<bool> {
+    value.parse().map_err(|_| invalid("truncate", value, "`true` or `false`"))
+}
+
+/// A prompt is too long, and may not be cut.
+pub(crate) fn too_long(tokens: usize, room: usize) -> Error {
+    Error::too_large(
+        "prompt-too-long",
+        format!(
+            "a prompt of {tokens} tokens is longer than the {room} that the model can read of it: shorten it, or set \
+             `truncate` to cut its beginning"
+        ),
+    )
 }
 
 /// The refusal of a name in a request's `extra`.

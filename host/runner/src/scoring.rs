@@ -9,6 +9,7 @@ use llm_bench_core::{Error, Result};
 pub(crate) use family::{Family, score};
 
 use crate::prompt::PromptText;
+use crate::sampling::too_long;
 use crate::tokenizer::TextTokenizer;
 
 /// One sequence for the model and what is scored of it.
@@ -18,6 +19,15 @@ pub(crate) struct ScoringRow {
     pub(crate) input: Vec<u32>,
     /// The continuation; its first token is predicted at `input.len() - targets.len()`.
     pub(crate) targets: Vec<u32>,
+}
+
+/// How a row is made to fit into the model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fit {
+    /// The longest sequence, in tokens.
+    pub(crate) max_length: usize,
+    /// Whether a context that is too long loses its beginning; otherwise it is refused.
+    pub(crate) truncates: bool,
 }
 
 /// The score of one row.
@@ -37,8 +47,10 @@ impl ScoringRow {
     /// The last `max_length + 1` tokens of context and continuation, the final one only predicted.
     ///
     /// # Errors
-    /// `empty-context`, `empty-continuation`, `continuation-too-long`: a continuation is never cut.
-    fn new(context: &[u32], continuation: Vec<u32>, max_length: usize) -> Result<Self> {
+    /// `empty-context`, `empty-continuation`, `continuation-too-long`: a continuation is never cut; `prompt-too-long`
+    /// where a context must not be either.
+    fn new(context: &[u32], continuation: Vec<u32>, fit: Fit) -> Result<Self> {
+        let Fit { max_length, truncates } = fit;
         if continuation.is_empty() {
             return Err(Error::invalid(
                 "empty-continuation",
@@ -58,6 +70,9 @@ impl ScoringRow {
             ));
         }
         let room = max_length + 1 - continuation.len();
+        if context.len() > room && !truncates {
+            return Err(too_long(context.len(), room));
+        }
         let mut input = context[context.len().saturating_sub(room)..].to_vec();
         input.extend_from_slice(&continuation[..continuation.len() - 1]);
         Ok(Self { input, targets: continuation })
@@ -68,7 +83,7 @@ impl ScoringRow {
         tokenizer: &mut TextTokenizer,
         mut context: PromptText,
         continuation: &str,
-        max_length: usize,
+        fit: Fit,
     ) -> Result<Self> {
         if context.is_empty() {
             let prefix = tokenizer.prefix()?;
@@ -76,7 +91,7 @@ impl ScoringRow {
             if targets.first() == Some(&prefix) {
                 targets.remove(0);
             }
-            return Self::new(&[prefix], targets, max_length);
+            return Self::new(&[prefix], targets, fit);
         }
         let space = context.split_trailing_space();
         let context_ids = tokenizer.encode(&context)?;
@@ -85,7 +100,7 @@ impl ScoringRow {
         whole.push_str(continuation);
         let mut whole_ids = tokenizer.encode(&whole)?;
         let targets = whole_ids.split_off(context_ids.len().min(whole_ids.len()));
-        Self::new(&context_ids, targets, max_length)
+        Self::new(&context_ids, targets, fit)
     }
 
     /// The windows of a whole text, in which each token is predicted once; none for an empty text.
@@ -95,7 +110,8 @@ impl ScoringRow {
             return Ok(Vec::new());
         }
         let windows = rolling_windows(&tokens, tokenizer.prefix()?, max_length);
-        windows.into_iter().map(|(context, targets)| Self::new(&context, targets, max_length)).collect()
+        let fit = Fit { max_length, truncates: false };
+        windows.into_iter().map(|(context, targets)| Self::new(&context, targets, fit)).collect()
     }
 }
 
@@ -125,7 +141,9 @@ impl RowScore {
 
 #[cfg(test)]
 mod tests {
-    use super::{ScoringRow, rolling_windows};
+    use super::{Fit, ScoringRow, rolling_windows};
+
+    const CUT: Fit = Fit { max_length: 4, truncates: true };
 
     #[test]
     fn ten_tokens_roll_through_windows_of_four() {
@@ -140,19 +158,21 @@ mod tests {
 
     #[test]
     fn a_long_context_is_cut_at_the_left_and_the_last_token_is_only_predicted() {
-        let row = ScoringRow::new(&[1, 2, 3, 4], vec![5, 6], 4).unwrap();
+        let row = ScoringRow::new(&[1, 2, 3, 4], vec![5, 6], CUT).unwrap();
         assert_eq!(row, ScoringRow { input: vec![2, 3, 4, 5], targets: vec![5, 6] });
-        let row = ScoringRow::new(&[1], vec![5, 6, 7, 8], 4).unwrap();
+        let row = ScoringRow::new(&[1], vec![5, 6, 7, 8], CUT).unwrap();
         assert_eq!(row.input, [1, 5, 6, 7]);
     }
 
     #[test]
     fn what_cannot_be_scored_is_refused() {
+        let fit = Fit { max_length: 2, truncates: false };
         let code = |context: &[u32], continuation: &[u32]| {
-            ScoringRow::new(context, continuation.to_vec(), 2).unwrap_err().code
+            ScoringRow::new(context, continuation.to_vec(), fit).unwrap_err().code
         };
         assert_eq!(code(&[1], &[]), "empty-continuation");
         assert_eq!(code(&[], &[1]), "empty-context");
         assert_eq!(code(&[1], &[1, 2, 3]), "continuation-too-long");
+        assert_eq!(code(&[1, 2, 3], &[1]), "prompt-too-long");
     }
 }

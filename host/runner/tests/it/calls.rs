@@ -137,3 +137,24 @@ async fn an_answer_survives_the_way_through_json() {
     let again: ModelResponse = serde_json::from_str(&serde_json::to_string(&response).unwrap()).unwrap();
     assert_eq!(again, response);
 }
+
+#[tokio::test]
+async fn a_prompt_that_is_too_long_is_refused_where_it_must_not_be_cut() {
+    let model = loaded("llama").await;
+    let long = "The dog sleeps, and the fox runs on. ".repeat(20);
+    let uncut = || vec![("truncate".to_owned(), "false".to_owned())];
+    let mut scored = pair(&long, " the dog");
+    assert!(model.score(vec![scored.clone()]).await.is_ok());
+    scored.extra = uncut();
+    let mut generated = greedy(&long, 4, &[]);
+    generated.sampling.extra = uncut();
+    for error in [
+        model.score(vec![scored]).await.unwrap_err(),
+        model.generate(vec![generated.clone()]).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind, &*error.code), (ErrorKind::TooLarge, "prompt-too-long"));
+        assert!(error.message.contains("`truncate`"), "{error}");
+    }
+    generated.sampling.extra[0].1 = "maybe".to_owned();
+    assert_eq!(model.generate(vec![generated]).await.unwrap_err().code, "invalid-request");
+}
