@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod clock;
 pub mod dataset;
 pub mod error;
+pub mod group;
 pub mod hardware;
 pub mod id;
 pub mod limits;
@@ -15,6 +16,7 @@ pub mod model;
 pub mod name;
 pub mod orchestrator;
 pub mod plugin;
+mod python_random;
 pub mod sample;
 pub mod statistics;
 
