@@ -2,14 +2,18 @@
 
 mod benchmark;
 mod dataset;
+mod group;
 mod hardware;
 mod model;
 mod plugin;
+mod preset;
 mod sample;
 
 pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
 pub use dataset::{DatasetView, PreviewView, SplitView};
+pub use group::{GroupView, MemberView, SkippedView};
 pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingView};
 pub use model::ModelView;
 pub use plugin::PluginView;
+pub use preset::{FewShotView, PresetView};
 pub use sample::{CallView, MeasurementView, SampleView};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::turn::joined;
 use super::{Turn, as_chat, as_text, exchange};
 use crate::text::is_space;
-use crate::{Prompt, Result, Role, Row, Template};
+use crate::{Error, Example, Plugin, Prompt, Result, Role, Row, Template};
 
 /// How a row becomes a prompt: the settings that all tasks with questions share. In a config they stand beside the
 /// task's own, see [`Prompted`](super::Prompted). Templates see the row without its gold column.
@@ -66,6 +66,25 @@ impl Default for PromptSettings {
 }
 
 impl PromptSettings {
+    /// The examples of a context, each filled in by `solve`, which gets its row and its gold columns.
+    ///
+    /// # Errors
+    /// Those of `solve`, with the number of the example.
+    pub fn solve_all<P: Plugin>(
+        examples: &[Example<P>],
+        solve: impl Fn(&P::Input, &P::Target) -> Result<Solved>,
+    ) -> Result<Vec<Solved>> {
+        (1..)
+            .zip(examples)
+            .map(|(number, example)| {
+                solve(&example.input, &example.target).map_err(|error| Error {
+                    message: format!("few-shot example {number}: {}", error.message),
+                    ..error
+                })
+            })
+            .collect()
+    }
+
     /// An example: its question by the template, and its answer.
     ///
     /// # Errors

@@ -42,11 +42,10 @@ impl Plugin for GenerateUntil {
 impl Solver for GenerateUntil {
     fn solve(context: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
         let Prompted { prompt, task: config } = &context.config;
-        let examples = context.examples.iter().map(|example| {
-            let answer = targets(config, &example.input, &example.target)?.swap_remove(0);
-            prompt.solved(&example.input, answer)
-        });
-        let prompt = prompt.ask(&sample.input, &examples.collect::<Result<Vec<_>>>()?)?;
+        let examples = PromptSettings::solve_all(&context.examples, |input, target| {
+            prompt.solved(input, targets(config, input, target)?.swap_remove(0))
+        })?;
+        let prompt = prompt.ask(&sample.input, &examples)?;
         let sampling = Sampling {
             max_tokens: Some(config.max_tokens),
             temperature: Some(config.temperature),

@@ -97,6 +97,19 @@ fn a_template_may_take_the_right_answer_out_of_the_gold_column() {
 }
 
 #[test]
+fn an_example_that_does_not_fit_is_named_by_its_number() {
+    let _subject = testing::bind("subject", Says::text("42"));
+    let good = (json!({"question": "1?"}), json!({"answer": "1"}));
+    let bad = (json!({"query": "2?"}), json!({"answer": "2"}));
+    let case = Case { examples: vec![good, bad], ..capital(json!({})) };
+    let error = case.solve::<GenerateUntil>().unwrap_err();
+    assert_eq!(
+        error.message,
+        "few-shot example 2: template: undefined value: `question` is undefined (line 2); the row has `query`"
+    );
+}
+
+#[test]
 fn each_filter_is_measured_by_its_name() {
     let config = json!({"filters": [{"name": "strict", "regex": "is (\\w+)"}, {"name": "last", "regex": "\\w+", "select": -1}]});
     let case = capital(config.clone());

@@ -71,11 +71,10 @@ impl Plugin for LogLikelihood {
 impl Solver for LogLikelihood {
     fn solve(context: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
         let Prompted { prompt, task } = &context.config;
-        let solved = context
-            .examples
-            .iter()
-            .map(|example| prompt.solved(&example.input, task.target.render(&example.input)?));
-        let asked = prompt.ask(&sample.input, &solved.collect::<Result<Vec<_>>>()?)?;
+        let examples = PromptSettings::solve_all(&context.examples, |input, _| {
+            prompt.solved(input, task.target.render(input)?)
+        })?;
+        let asked = prompt.ask(&sample.input, &examples)?;
         let target = task.target.render(&sample.input)?;
         if target.is_empty() {
             return Err(Error::invalid_sample(

@@ -134,7 +134,7 @@ fn solved(context: &Context<MultipleChoice>) -> Result<Vec<Solved>> {
             }
         }
     };
-    context.examples.iter().map(|example| solve(&example.input, &example.target)).collect()
+    PromptSettings::solve_all(&context.examples, solve)
 }
 
 export_task!(MultipleChoice);
