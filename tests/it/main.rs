@@ -8,5 +8,8 @@ mod api;
 mod command_line;
 mod containment;
 mod models;
+mod presets;
 mod recovery;
+mod reference;
+mod rows;
 mod support;

@@ -116,7 +116,7 @@ fn a_users_preset_binds_columns_split_and_few_shot_examples() {
     let prompts = |seed: &'static str| {
         let path = data.path().join("again.jsonl");
         let more = ["--seed", seed, "--samples", path.to_str().unwrap()];
-        json_of(&run(data.path(), &[&arguments[..10], &more].concat()));
+        json_of(&run(data.path(), &[&arguments[..9], &more].concat()));
         let text = std::fs::read_to_string(&path).unwrap();
         let context = |line: &str| {
             serde_json::from_str::<Value>(line).unwrap()["calls"][0]["request"][0]["context"].clone()
