@@ -9,5 +9,8 @@ mod command_line;
 mod comparison;
 mod containment;
 mod models;
+mod presets;
 mod recovery;
+mod reference;
+mod rows;
 mod support;

@@ -32,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   llm-bench demo                                        a tour in half a minute
   llm-bench run --model tiny-llama --task multiple-choice --dataset capitals
+  llm-bench run --model ./my-model --task arc_easy --dataset arc_easy.jsonl
   llm-bench run --model ./my-model --task ./my_task.wasm --dataset train=a.jsonl,test=b.jsonl --format json
   llm-bench serve                                       the HTTP API; its description is at /docs
 
@@ -51,6 +52,8 @@ pub enum Command {
     Datasets(ListArguments),
     /// List or show the admitted plugins.
     Plugins(ListArguments),
+    /// List or show the presets: names for tasks with their config and dataset, and for groups of such.
+    Presets(ListArguments),
     /// List, show or compare benchmarks.
     Benchmarks(BenchmarkArguments),
     /// Tell what was found: library, GPU, folders, versions.
@@ -196,6 +199,7 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Models(arguments) => list::models(arguments.action).await,
         Command::Datasets(arguments) => list::datasets(arguments.action).await,
         Command::Plugins(arguments) => list::plugins(arguments.action).await,
+        Command::Presets(arguments) => list::presets(arguments.action).await,
         Command::Benchmarks(arguments) => match arguments.action {
             BenchmarkAction::Look(action) => list::benchmarks(action).await,
             BenchmarkAction::Compare { first, second, common } => {
