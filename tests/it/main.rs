@@ -8,6 +8,8 @@ mod api;
 mod command_line;
 mod comparison;
 mod containment;
+#[cfg(target_os = "linux")]
+mod model_processes;
 mod models;
 mod presets;
 mod recovery;

@@ -58,11 +58,8 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
 }
 
 async fn prepare(arguments: &RunArguments) -> Result<(App, Work)> {
-    let config = AppConfig {
-        data_dir: arguments.data.data_dir.clone(),
-        provider: arguments.models.provider,
-        ..AppConfig::default()
-    };
+    let models = arguments.models.options(!arguments.model_process)?;
+    let config = AppConfig { data_dir: arguments.data.data_dir.clone(), models, ..AppConfig::default() };
     // The hardware is watched to the end, also of a run that is stopped.
     let app = App::open(config, CancellationToken::new()).await?;
     let request = arguments.request()?;

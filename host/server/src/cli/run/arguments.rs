@@ -7,7 +7,8 @@ use llm_bench_core::Result;
 use llm_bench_core::benchmark::FewShotSampling;
 use llm_bench_core::limits::Budget;
 
-use crate::cli::{DataArguments, ModelArguments, OutputFormat, sources};
+use crate::cli::model_arguments::ModelArguments;
+use crate::cli::{DataArguments, OutputFormat, sources};
 use crate::order::{LimitChoices, OrderRequest};
 use crate::preset::FewShotChoices;
 
@@ -85,6 +86,9 @@ pub struct RunArguments {
     /// Write one JSON line per sample, in dataset order, with every model call.
     #[arg(long, value_name = "FILE")]
     pub(super) samples: Option<PathBuf>,
+    /// Run each model in a child process, as `serve` does: one that crashes, hangs or wants all memory fails alone.
+    #[arg(long)]
+    pub(super) model_process: bool,
     #[command(flatten)]
     pub(super) models: ModelArguments,
     #[command(flatten)]
