@@ -42,7 +42,7 @@ pub struct Prompted<T> {
     pub task: T,
 }
 
-/// A task's own settings.
+/// A task's own settings. Their names are those of the default in JSON, so no field may be left out of it.
 pub trait TaskSettings: Serialize + DeserializeOwned + JsonSchema + Default {
     /// The defaults of the settings of the prompt.
     fn prompt() -> PromptSettings {

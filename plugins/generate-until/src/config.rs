@@ -29,7 +29,7 @@ pub struct Settings {
     pub filters: Vec<Filter>,
     /// Whether white space around the answer is ignored.
     pub strip: bool,
-    /// `exact_match` and `contains` compare in lower case.
+    /// `exact_match` compares in lower case.
     pub ignore_case: bool,
     /// `exact_match` leaves out ASCII punctuation.
     pub ignore_punctuation: bool,
@@ -51,7 +51,7 @@ pub enum Judgement {
     Em,
     /// `SQuAD`'s F1 over words: the best over them.
     F1,
-    /// One of them stands in it, but for what the config ignores of case.
+    /// One of them stands in it, whatever the case of its letters.
     Contains,
 }
 
@@ -132,7 +132,9 @@ impl Judgement {
             Self::ExactMatch => "share of answers that equal a right one, but for what the config ignores",
             Self::Em => "share of answers that equal a right one in SQuAD's normal form",
             Self::F1 => "SQuAD's F1 over the words of answer and right answer, the best over the right ones",
-            Self::Contains => "share of answers in which a right one stands",
+            Self::Contains => {
+                "share of answers in which a right one stands, whatever the case of its letters"
+            }
         }
     }
 }

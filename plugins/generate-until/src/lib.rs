@@ -6,7 +6,7 @@ mod config;
 mod filter;
 
 use llm_bench_plugin_sdk::prelude::*;
-use llm_bench_plugin_sdk::text::{squad_exact_match, squad_f1, strip};
+use llm_bench_plugin_sdk::text::{contains, squad_exact_match, squad_f1, strip};
 use llm_bench_plugin_sdk::{FinishReason, GenerationRequest};
 use serde_json::{Value, json};
 
@@ -92,9 +92,7 @@ impl Scorer for GenerateUntil {
                     }
                     Judgement::Em => Measurement::of("em", squad_exact_match(answer, targets())),
                     Judgement::F1 => Measurement::of("f1", squad_f1(answer, targets())),
-                    Judgement::Contains => {
-                        Measurement::of("contains", contains(answer, targets(), config.ignore_case))
-                    }
+                    Judgement::Contains => Measurement::of("contains", contains(answer, targets())),
                 };
                 measurements
                     .push(Measurement { filter: filter.map(|filter| filter.name.clone()), ..measurement });
@@ -102,13 +100,6 @@ impl Scorer for GenerateUntil {
         }
         Ok(measurements)
     }
-}
-
-/// Whether a right answer stands in an answer; an empty one stands in none.
-fn contains<'t>(answer: &str, targets: impl IntoIterator<Item = &'t str>, ignore_case: bool) -> bool {
-    let case = |text: &str| if ignore_case { text.to_lowercase() } else { text.to_owned() };
-    let answer = case(answer);
-    targets.into_iter().any(|target| !target.is_empty() && answer.contains(&case(target)))
 }
 
 /// The right answers: at least one.
