@@ -9,4 +9,5 @@ mod command_line;
 mod containment;
 mod models;
 mod recovery;
+mod response_cache;
 mod support;

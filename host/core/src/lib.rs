@@ -15,6 +15,7 @@ pub mod model;
 pub mod name;
 pub mod orchestrator;
 pub mod plugin;
+pub mod response_cache;
 pub mod sample;
 pub mod statistics;
 

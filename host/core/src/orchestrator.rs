@@ -22,6 +22,7 @@ use crate::hardware::HardwareMonitor;
 use crate::id::{BenchmarkId, WorkerId};
 use crate::model::ModelRunner;
 use crate::plugin::Sandbox;
+use crate::response_cache::ResponseCache;
 use crate::{Error, Result};
 
 use lease::Claim;
@@ -34,6 +35,7 @@ pub struct Ports {
     pub benchmarks: Arc<dyn BenchmarkRepository>,
     pub datasets: Arc<dyn DatasetReader>,
     pub runner: Arc<dyn ModelRunner>,
+    pub response_cache: Arc<dyn ResponseCache>,
     pub sandbox: Arc<dyn Sandbox>,
     pub hardware: Arc<dyn HardwareMonitor>,
     pub clock: Arc<dyn Clock>,

@@ -71,6 +71,9 @@ pub struct RunArguments {
     /// The share of samples, 0 to 1, that may fail before the benchmark does [default: 0.1].
     #[arg(long, value_name = "SHARE")]
     max_failed: Option<f64>,
+    /// Ask the model again, also what it was asked and answered before.
+    #[arg(long)]
+    no_response_cache: bool,
     /// A table for people, or JSON for machines.
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
@@ -163,6 +166,7 @@ async fn order(app: &App, arguments: &RunArguments) -> Result<NewBenchmark> {
             timeout_s: arguments.timeout_s,
         },
         max_failed: arguments.max_failed,
+        response_cache: arguments.no_response_cache.then_some(false),
     };
     let model = app.model_or_folder(&arguments.model).await?;
     let mut parts = BTreeMap::new();

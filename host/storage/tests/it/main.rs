@@ -7,4 +7,5 @@ mod lists;
 mod open;
 mod queue;
 mod registries;
+mod response_cache;
 mod samples;
