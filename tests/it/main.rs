@@ -14,5 +14,6 @@ mod models;
 mod presets;
 mod recovery;
 mod reference;
+mod response_cache;
 mod rows;
 mod support;

@@ -72,6 +72,14 @@ pub struct Plan {
     pub limits: Limits,
     /// The share of samples, 0 to 1, that may fail before the benchmark does.
     pub max_failed: f64,
+    /// Whether model calls may be answered by what was recorded of earlier ones.
+    #[serde(default = "yes")]
+    pub response_cache: bool,
+}
+
+/// Benchmarks from before there was a choice say nothing of it.
+fn yes() -> bool {
+    true
 }
 
 /// A plugin version, pinned by content.
@@ -131,8 +139,12 @@ pub struct Progress {
     pub total: u64,
     pub completed: u64,
     pub failed: u64,
-    /// Tokens of all model calls so far.
+    /// Tokens of all model calls so far that the model itself answered.
     pub tokens: TokenUsage,
+    /// Samples of which at least one call was answered from the response cache.
+    pub cached_samples: u64,
+    /// Model calls that were answered from the response cache.
+    pub cached_calls: u64,
     /// Time spent executing, summed over restarts, in milliseconds.
     pub active_ms: u64,
 }
@@ -182,18 +194,26 @@ pub struct Metric {
     pub higher_is_better: bool,
 }
 
-/// How fast it went, over the time spent executing.
+/// How fast it went, over the time spent executing. What the response cache answered is not in the figures; a rate of
+/// which nothing is left is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     /// Seconds spent executing, summed over restarts; loading the model is not in it.
     pub active_s: f64,
-    pub samples_per_s: f64,
+    /// Samples without an answer from the response cache, over `active_s`.
+    pub samples_per_s: Option<f64>,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
     /// Prompt tokens over `active_s`.
-    pub prompt_tokens_per_s: f64,
+    pub prompt_tokens_per_s: Option<f64>,
     /// Generated tokens over `active_s`.
-    pub completion_tokens_per_s: f64,
+    pub completion_tokens_per_s: Option<f64>,
+    /// Samples of which at least one call was answered from the response cache.
+    #[serde(default)]
+    pub cached_samples: u64,
+    /// Model calls that were answered from the response cache.
+    #[serde(default)]
+    pub cached_calls: u64,
 }
 
 /// A page of a list, newest first, and where the next one starts.

@@ -18,6 +18,7 @@ pub mod name;
 pub mod orchestrator;
 pub mod plugin;
 mod python_random;
+pub mod response_cache;
 pub mod sample;
 pub mod statistics;
 

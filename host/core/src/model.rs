@@ -277,6 +277,12 @@ pub trait ModelRunner: Send + Sync {
     /// `unavailable` when the native library is missing, `unsupported` for a graph that cannot be served (the
     /// message names the input), `invalid` for a broken file.
     async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>>;
+
+    /// What besides a model's files decides its answers to the last digit, such as an execution provider. Answers that
+    /// were recorded under one such name are not given again under another.
+    fn computation(&self) -> String {
+        String::new()
+    }
 }
 
 /// A model that answers. Calls of many samples wait together and are batched.

@@ -24,6 +24,7 @@ use crate::hardware::HardwareMonitor;
 use crate::id::{BenchmarkId, WorkerId};
 use crate::model::ModelRunner;
 use crate::plugin::Sandbox;
+use crate::response_cache::ResponseCache;
 use crate::{Error, Result};
 
 pub use draw::FewShotOrder;
@@ -37,6 +38,7 @@ pub struct Ports {
     pub benchmarks: Arc<dyn BenchmarkRepository>,
     pub datasets: Arc<dyn DatasetReader>,
     pub runner: Arc<dyn ModelRunner>,
+    pub response_cache: Arc<dyn ResponseCache>,
     pub sandbox: Arc<dyn Sandbox>,
     pub hardware: Arc<dyn HardwareMonitor>,
     pub clock: Arc<dyn Clock>,

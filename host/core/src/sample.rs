@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ModelRequest, ModelResponse, Timings, TokenUsage};
+use crate::response_cache::ResponseKey;
 use crate::{Json, Row};
 
 /// What the solver may know of a row: everything but the gold columns.
@@ -67,8 +68,17 @@ pub struct ModelCall {
     pub request: ModelRequest,
     /// The answers, or the sentence the guest was given instead.
     pub outcome: CallOutcome,
+    /// Of an answer from the response cache: what it cost the first time.
     pub tokens: TokenUsage,
+    /// Zero for an answer from the response cache.
     pub timings: Timings,
+    /// Whether the answer is one that was recorded before, and the model was not asked.
+    #[serde(default)]
+    pub is_cached: bool,
+    /// Under which the response cache finds the answer. None where there is none to be found, as of a call that failed
+    /// or was itself answered from the cache.
+    #[serde(skip)]
+    pub key: Option<ResponseKey>,
 }
 
 /// How a model call ended.

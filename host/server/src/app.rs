@@ -133,6 +133,7 @@ impl App {
             benchmarks: storage.clone(),
             datasets: datasets.clone(),
             runner: runner.clone(),
+            response_cache: storage.clone(),
             sandbox,
             hardware: hardware.clone(),
             clock: clock.clone(),

@@ -34,6 +34,7 @@ pub(crate) struct OrderRequest {
     pub(crate) concurrency: Option<u32>,
     pub(crate) limits: LimitChoices,
     pub(crate) max_failed: Option<f64>,
+    pub(crate) response_cache: Option<bool>,
 }
 
 /// A budget, and what is to differ from it.
@@ -163,6 +164,7 @@ pub(crate) fn assemble(
         concurrency: request.concurrency.unwrap_or(DEFAULT_CONCURRENCY),
         limits: request.limits.resolve()?,
         max_failed: request.max_failed.unwrap_or(DEFAULT_MAX_FAILED),
+        response_cache: request.response_cache.unwrap_or(true),
     })
 }
 

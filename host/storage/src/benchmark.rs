@@ -35,9 +35,11 @@ impl BenchmarkRepository for Storage {
         draws: Option<&FewShotDraws>,
         lease: Option<(WorkerId, Timestamp)>,
     ) -> Result<()> {
-        const INSERT: &str = "INSERT INTO benchmarks (id, status, plan, total, completed, failed, prompt_tokens,
-                completion_tokens, active_ms, created_at, started_at, cancel_requested, worker_id, lease_until)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        const INSERT: &str =
+            "INSERT INTO benchmarks (id, status, plan, total, completed, failed, prompt_tokens,
+                completion_tokens, cached_samples, cached_calls, active_ms, created_at, started_at,
+                cancel_requested, worker_id, lease_until)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO NOTHING";
         ensure_readable("the plan", &benchmark.plan)?;
         let (status, started_at) = match lease {
@@ -56,6 +58,8 @@ impl BenchmarkRepository for Storage {
             .bind(Count(progress.failed))
             .bind(Count(progress.tokens.prompt))
             .bind(Count(progress.tokens.completion))
+            .bind(Count(progress.cached_samples))
+            .bind(Count(progress.cached_calls))
             .bind(Count(progress.active_ms))
             .bind(Moment(benchmark.created_at))
             .bind(started_at.map(Moment))
@@ -197,14 +201,17 @@ pub(crate) async fn advance(
 ) -> Result<Progress> {
     const UPDATE: &str = "UPDATE benchmarks
         SET completed = completed + ?, failed = failed + ?, prompt_tokens = prompt_tokens + ?,
-            completion_tokens = completion_tokens + ?, active_ms = active_ms + ?
+            completion_tokens = completion_tokens + ?, cached_samples = cached_samples + ?,
+            cached_calls = cached_calls + ?, active_ms = active_ms + ?
         WHERE id = ?
-        RETURNING total, completed, failed, prompt_tokens, completion_tokens, active_ms";
+        RETURNING *";
     let row: ProgressRow = sqlx::query_as(UPDATE)
         .bind(Count(by.completed))
         .bind(Count(by.failed))
         .bind(Count(by.tokens.prompt))
         .bind(Count(by.tokens.completion))
+        .bind(Count(by.cached_samples))
+        .bind(Count(by.cached_calls))
         .bind(Count(by.active_ms))
         .bind(Id(id.0))
         .fetch_one(&mut **transaction)
@@ -220,6 +227,8 @@ struct ProgressRow {
     failed: Count,
     prompt_tokens: Count,
     completion_tokens: Count,
+    cached_samples: Count,
+    cached_calls: Count,
     active_ms: Count,
 }
 
@@ -230,6 +239,8 @@ impl From<ProgressRow> for Progress {
             completed: row.completed.0,
             failed: row.failed.0,
             tokens: TokenUsage { prompt: row.prompt_tokens.0, completion: row.completion_tokens.0 },
+            cached_samples: row.cached_samples.0,
+            cached_calls: row.cached_calls.0,
             active_ms: row.active_ms.0,
         }
     }

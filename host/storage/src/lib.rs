@@ -22,6 +22,7 @@ mod model;
 mod open;
 mod page;
 mod plugin;
+mod response_cache;
 mod sample;
 mod text;
 

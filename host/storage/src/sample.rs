@@ -49,10 +49,11 @@ pub(crate) async fn record(
             None => progress.completed += 1,
             Some(_) => progress.failed += 1,
         }
-        for call in &sample.calls {
-            progress.tokens.prompt += call.tokens.prompt;
-            progress.tokens.completion += call.tokens.completion;
-        }
+        let (tokens, cached_calls) = (sample.tokens(), sample.cached_calls());
+        progress.tokens.prompt += tokens.prompt;
+        progress.tokens.completion += tokens.completion;
+        progress.cached_samples += u64::from(cached_calls > 0);
+        progress.cached_calls += cached_calls;
     }
     let progress = benchmark::advance(&mut transaction, id, progress).await?;
     commit(transaction).await?;

@@ -8,7 +8,7 @@ use super::lease::Claim;
 use super::{Orchestrator, execute};
 use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
 use crate::hardware::HardwareSummary;
-use crate::id::BenchmarkId;
+use crate::model::TokenUsage;
 use crate::sample::FailureCounts;
 use crate::statistics::{Aggregator, Moments};
 use crate::{Error, Result};
@@ -54,7 +54,7 @@ impl Orchestrator {
             metrics: self.aggregate(benchmark).await?,
             failures,
             speed: speed(benchmark.progress),
-            hardware: self.summarise_hardware(benchmark.id).await?,
+            hardware: self.summarise_hardware(benchmark).await?,
             error,
         };
         let now = self.ports.clock.now();
@@ -104,13 +104,13 @@ impl Orchestrator {
     }
 
     /// None when no reading was taken while the benchmark ran.
-    async fn summarise_hardware(&self, id: BenchmarkId) -> Result<Option<HardwareSummary>> {
+    async fn summarise_hardware(&self, benchmark: &Benchmark) -> Result<Option<HardwareSummary>> {
         let mut cpu = Moments::default();
         let mut gpu_power = Moments::default();
         let (mut process_memory, mut used_memory, mut gpu_memory) = (0, 0, None);
         let mut after = None;
         loop {
-            let page = self.ports.benchmarks.hardware(id, after, READINGS_PAGE).await?;
+            let page = self.ports.benchmarks.hardware(benchmark.id, after, READINGS_PAGE).await?;
             for reading in &page.items {
                 cpu.add(f64::from(reading.cpu_percent));
                 process_memory = process_memory.max(reading.process_memory_bytes);
@@ -135,20 +135,68 @@ impl Orchestrator {
             peak_process_memory_bytes: process_memory,
             peak_used_memory_bytes: used_memory,
             peak_gpu_memory_bytes: gpu_memory,
-            mean_gpu_power_watts: gpu_power.mean(),
+            mean_gpu_power_watts: gpu_power.mean().filter(|_| !is_all_cached(benchmark.progress)),
         }))
     }
 }
 
 fn speed(progress: Progress) -> Speed {
     let active_s = progress.active_ms as f64 / 1000.0;
-    let per_second = |count: u64| if active_s > 0.0 { count as f64 / active_s } else { 0.0 };
+    let per_second = |count: u64| (active_s > 0.0).then(|| count as f64 / active_s);
+    let tokens_per_second = |count| if is_all_cached(progress) { None } else { per_second(count) };
+    let samples = progress.finished().saturating_sub(progress.cached_samples);
     Speed {
         active_s,
-        samples_per_s: per_second(progress.finished()),
+        samples_per_s: if samples == 0 { None } else { per_second(samples) },
         prompt_tokens: progress.tokens.prompt,
         completion_tokens: progress.tokens.completion,
-        prompt_tokens_per_s: per_second(progress.tokens.prompt),
-        completion_tokens_per_s: per_second(progress.tokens.completion),
+        prompt_tokens_per_s: tokens_per_second(progress.tokens.prompt),
+        completion_tokens_per_s: tokens_per_second(progress.tokens.completion),
+        cached_samples: progress.cached_samples,
+        cached_calls: progress.cached_calls,
+    }
+}
+
+/// Whether the response cache gave answers and a model none, so that there is nothing of a model to measure.
+fn is_all_cached(progress: Progress) -> bool {
+    progress.cached_calls > 0 && progress.tokens == TokenUsage::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPUTED: Progress = Progress {
+        total: 10,
+        completed: 9,
+        failed: 1,
+        tokens: TokenUsage { prompt: 100, completion: 0 },
+        cached_samples: 0,
+        cached_calls: 0,
+        active_ms: 2_000,
+    };
+
+    #[test]
+    fn speed_counts_what_was_computed() {
+        let speed = speed(COMPUTED);
+        assert_eq!((speed.samples_per_s, speed.prompt_tokens_per_s), (Some(5.0), Some(50.0)));
+        assert_eq!(speed.completion_tokens_per_s, Some(0.0));
+    }
+
+    #[test]
+    fn samples_with_an_answer_from_the_cache_are_told_and_not_counted() {
+        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED });
+        assert_eq!((speed.samples_per_s, speed.prompt_tokens_per_s), (Some(2.0), Some(50.0)));
+        assert_eq!((speed.cached_samples, speed.cached_calls), (6, 7));
+    }
+
+    #[test]
+    fn a_speed_of_which_nothing_is_left_is_absent_and_not_zero() {
+        let tokens = TokenUsage::default();
+        let all_cached = Progress { cached_samples: 10, cached_calls: 10, tokens, ..COMPUTED };
+        let rates =
+            |speed: Speed| (speed.samples_per_s, speed.prompt_tokens_per_s, speed.completion_tokens_per_s);
+        assert_eq!(rates(speed(all_cached)), (None, None, None));
+        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED })), (None, None, None));
     }
 }

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease::{Claim, LeaseKeeper};
 use super::order::SUBJECT;
-use super::recorder::Parts;
+use super::recorder::{Part, Parts};
 use super::sample::SampleRunner;
 use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
 use crate::dataset::{DatasetFiles, RowResult, Split};
 use crate::hardware::HardwareReading;
-use crate::model::Origin;
+use crate::model::{Model, Origin};
+use crate::response_cache::ModelKey;
 use crate::sample::SampleRecord;
 use crate::{Error, Result};
 
@@ -101,12 +102,20 @@ impl Orchestrator {
         self.check_unchanged(&plan.split).await?;
         let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
         let mut parts = Parts::new();
-        parts.insert(SUBJECT.to_owned(), self.models.load(&plan.model).await?);
+        parts.insert(SUBJECT.to_owned(), self.part(&plan.model, plan.response_cache).await?);
         for (part, model) in &plan.parts {
-            parts.insert(part.clone(), self.models.load(model).await?);
+            parts.insert(part.clone(), self.part(model, plan.response_cache).await?);
         }
         let examples = self.read_examples(benchmark).await?;
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
+    }
+
+    /// A loaded model, and the answers that it gave before where there are any.
+    async fn part(&self, model: &Model, response_cache: bool) -> Result<Part> {
+        let key = ModelKey::new(&model.facts.digest, &self.ports.runner.computation());
+        let cache = &self.ports.response_cache;
+        let has_answers = response_cache && cache.has_answers_of(&key).await?;
+        Ok(Part { model: self.models.load(model).await?, key, cache: has_answers.then(|| cache.clone()) })
     }
 
     /// A split is pinned by its content: other rows under the same name are another benchmark.

@@ -40,6 +40,8 @@ pub struct NewBenchmark {
     pub limits: Limits,
     /// The share of samples, 0 to 1, that may fail before the benchmark does.
     pub max_failed: f64,
+    /// Whether model calls may be answered by what was recorded of earlier ones.
+    pub response_cache: bool,
 }
 
 impl Orchestrator {
@@ -96,6 +98,7 @@ impl Orchestrator {
                 concurrency: order.concurrency,
                 limits: order.limits,
                 max_failed: order.max_failed,
+                response_cache: order.response_cache,
             },
         };
         Ok((benchmark, draws))

@@ -1,4 +1,5 @@
-//! Lends models to a guest call and records everything it asks them.
+//! Lends models to a guest call and records everything it asks them. What was asked and recorded before may be answered
+//! from there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +9,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{LoadedModel, ModelAnswer, ModelRequest, ModelResponse, Timings, TokenUsage};
 use crate::plugin::ModelAccess;
+use crate::response_cache::{ModelKey, RecordedAnswer, ResponseCache, ResponseKey, is_repeatable};
 use crate::sample::{CallOutcome, ModelCall};
 use crate::{Error, ErrorKind, Result};
 
 /// The models of one benchmark, by part.
-pub(super) type Parts = HashMap<String, Arc<dyn LoadedModel>>;
+pub(super) type Parts = HashMap<String, Part>;
+
+/// A model that a benchmark lends to its guests.
+pub(super) struct Part {
+    pub(super) model: Arc<dyn LoadedModel>,
+    pub(super) key: ModelKey,
+    /// None: every call is the model's.
+    pub(super) cache: Option<Arc<dyn ResponseCache>>,
+}
+
+impl Part {
+    /// The answer that was given before. A cache that cannot be read only costs the time of asking the model.
+    async fn recorded_answer(&self, key: Option<&ResponseKey>) -> Option<RecordedAnswer> {
+        match self.cache.as_ref()?.find(key?).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(?error, "cannot look into the response cache");
+                None
+            }
+        }
+    }
+}
 
 /// The view of one guest call on the benchmark's models.
 pub(super) struct Recorder {
@@ -34,7 +57,7 @@ impl Recorder {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn part(&self, part: &str) -> Result<&Arc<dyn LoadedModel>> {
+    fn part(&self, part: &str) -> Result<&Part> {
         let model = self.parts.get(part).filter(|_| self.withheld != Some(part));
         model.ok_or_else(|| {
             let mut lent: Vec<_> =
@@ -58,24 +81,18 @@ impl Recorder {
             },
             tokens: TokenUsage::default(),
             timings: Timings::default(),
+            is_cached: false,
+            key: None,
         });
         calls.len() - 1
     }
 
-    fn complete(&self, place: usize, answer: &Result<ModelAnswer>) {
+    /// Adds to a call how it ended.
+    fn complete(&self, place: usize, fill: impl FnOnce(&mut ModelCall)) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         // The record of a guest that ended may be taken already.
-        let Some(call) = calls.get_mut(place) else { return };
-        match answer {
-            Ok(answer) => {
-                call.outcome = CallOutcome::Response(answer.response.clone());
-                call.tokens = answer.usage;
-                call.timings = answer.timings;
-            }
-            Err(error) => {
-                call.outcome =
-                    CallOutcome::Error { code: error.code.to_string(), message: error.message.clone() };
-            }
+        if let Some(call) = calls.get_mut(place) {
+            fill(call);
         }
     }
 
@@ -104,21 +121,46 @@ impl ModelAccess for Recorder {
         let model = self.part(part)?;
         self.fill_seeds(&mut request);
         let place = self.begin(part, &request);
-        let answer = model.answer(request, cancel).await;
-        if let Err(error) = &answer
-            && error.kind == ErrorKind::Internal
-        {
-            // The guest is told nothing of the host's defects.
-            tracing::error!(part, ?error, "a model call failed");
+        let key = model.key.of_call(&request);
+        if let Some(RecordedAnswer { response, usage }) = model.recorded_answer(key.as_ref()).await {
+            self.complete(place, |call| {
+                call.outcome = CallOutcome::Response(response.clone());
+                call.tokens = usage;
+                call.is_cached = true;
+            });
+            return Ok(response);
         }
-        self.complete(place, &answer);
-        answer.map(|answer| answer.response)
+        match model.model.answer(request, cancel).await {
+            Ok(ModelAnswer { response, usage, timings }) => {
+                self.complete(place, |call| {
+                    call.key = key.filter(|_| is_repeatable(&response));
+                    call.outcome = CallOutcome::Response(response.clone());
+                    call.tokens = usage;
+                    call.timings = timings;
+                });
+                Ok(response)
+            }
+            Err(error) => {
+                if error.kind == ErrorKind::Internal {
+                    // The guest is told nothing of the host's defects.
+                    tracing::error!(part, ?error, "a model call failed");
+                }
+                self.complete(place, |call| {
+                    call.outcome =
+                        CallOutcome::Error { code: error.code.to_string(), message: error.message.clone() };
+                });
+                Err(error)
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
+    use crate::model::{FinishReason, Generation, GenerationRequest, Prompt, Sampling};
 
     /// A model that is still at work when the guest ends.
     struct Silent;
@@ -130,9 +172,119 @@ mod tests {
         }
     }
 
+    /// A model whose every answer is another.
+    #[derive(Default)]
+    struct Counting {
+        answers: AtomicU32,
+    }
+
+    const USAGE: TokenUsage = TokenUsage { prompt: 3, completion: 0 };
+
+    #[async_trait]
+    impl LoadedModel for Counting {
+        async fn answer(&self, request: ModelRequest, _: CancellationToken) -> Result<ModelAnswer> {
+            let number = self.answers.fetch_add(1, Ordering::Relaxed);
+            let response = match request {
+                ModelRequest::CountTokens(texts) => ModelResponse::CountTokens(vec![number; texts.len()]),
+                ModelRequest::Generate(_) => ModelResponse::Generate(vec![Generation {
+                    text: String::new(),
+                    finish_reason: FinishReason::Cancelled,
+                    prompt_tokens: 3,
+                    completion_tokens: 0,
+                }]),
+                _ => return Err(Error::unsupported("no-embeddings", "this model embeds nothing")),
+            };
+            Ok(ModelAnswer {
+                response,
+                usage: USAGE,
+                timings: Timings { prefill_ms: 1.0, ..Timings::default() },
+            })
+        }
+    }
+
+    /// What was recorded, by key; a broken one cannot be read.
+    #[derive(Default)]
+    struct Recorded {
+        answers: HashMap<ResponseKey, RecordedAnswer>,
+        is_broken: bool,
+    }
+
+    #[async_trait]
+    impl ResponseCache for Recorded {
+        async fn find(&self, key: &ResponseKey) -> Result<Option<RecordedAnswer>> {
+            if self.is_broken {
+                return Err(Error::internal("storage-failed", "the disk is gone"));
+            }
+            Ok(self.answers.get(key).cloned())
+        }
+
+        async fn has_answers_of(&self, _: &ModelKey) -> Result<bool> {
+            Ok(!self.answers.is_empty())
+        }
+    }
+
+    fn lending(model: impl LoadedModel + 'static, cache: Option<Recorded>) -> Arc<Parts> {
+        let cache = cache.map(|cache| Arc::new(cache) as Arc<dyn ResponseCache>);
+        let part = Part { model: Arc::new(model), key: ModelKey::new("digest", ""), cache };
+        Arc::new(Parts::from([("subject".to_owned(), part)]))
+    }
+
     fn recorder(withheld: Option<&'static str>) -> Recorder {
-        let silent: Arc<dyn LoadedModel> = Arc::new(Silent);
-        Recorder::new(Arc::new(Parts::from([("subject".to_owned(), silent)])), withheld, 1)
+        Recorder::new(lending(Silent, None), withheld, 1)
+    }
+
+    fn counting(texts: &[&str]) -> ModelRequest {
+        ModelRequest::CountTokens(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    /// Makes one call and gives its answer and its record.
+    async fn one_call(parts: &Arc<Parts>, request: ModelRequest) -> (Result<ModelResponse>, ModelCall) {
+        let recorder = Recorder::new(parts.clone(), None, 1);
+        let answer = recorder.call("subject", request, CancellationToken::new()).await;
+        let mut calls = recorder.take_calls();
+        assert_eq!(calls.len(), 1);
+        (answer, calls.remove(0))
+    }
+
+    #[tokio::test]
+    async fn a_recorded_answer_is_given_again_and_marked() {
+        let (first, computed) = one_call(&lending(Counting::default(), None), counting(&["a"])).await;
+        assert!(!computed.is_cached);
+        let answer = RecordedAnswer { response: ModelResponse::CountTokens(vec![7]), usage: USAGE };
+        let recorded =
+            Recorded { answers: HashMap::from([(computed.key.unwrap(), answer)]), is_broken: false };
+        let parts = lending(Counting::default(), Some(recorded));
+
+        let (again, cached) = one_call(&parts, counting(&["a"])).await;
+        assert_eq!(again.unwrap(), ModelResponse::CountTokens(vec![7]));
+        assert!(cached.is_cached);
+        assert_eq!((cached.tokens, cached.timings, cached.key), (USAGE, Timings::default(), None));
+        assert_eq!(cached.request, computed.request);
+
+        let (other, asked) = one_call(&parts, counting(&["b"])).await;
+        assert_eq!(other.unwrap(), first.unwrap(), "the model was not asked before");
+        assert!(!asked.is_cached && asked.key.is_some() && asked.key != computed.key);
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_cannot_be_read_costs_no_answer() {
+        let broken = Recorded { is_broken: true, ..Recorded::default() };
+        let (answer, call) = one_call(&lending(Counting::default(), Some(broken)), counting(&["a"])).await;
+        assert_eq!(answer.unwrap(), ModelResponse::CountTokens(vec![0]));
+        assert!(!call.is_cached);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_failed_or_was_cut_off_is_not_to_be_found_again() {
+        let parts = lending(Counting::default(), None);
+        let (failed, call) = one_call(&parts, ModelRequest::Embed(Vec::new())).await;
+        assert!(failed.is_err() && call.key.is_none());
+        let request = GenerationRequest {
+            prompt: Prompt::Text("a".to_owned()),
+            sampling: Sampling { seed: Some(1), ..Sampling::default() },
+        };
+        let (cut, call) = one_call(&parts, ModelRequest::Generate(vec![request])).await;
+        assert!(cut.is_ok() && call.key.is_none());
     }
 
     #[test]

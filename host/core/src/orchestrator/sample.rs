@@ -164,9 +164,14 @@ impl SampleRecord {
         self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(usage.peak_memory_bytes);
     }
 
-    /// Tokens of all its calls.
+    /// Calls that were answered from the response cache.
+    pub fn cached_calls(&self) -> u64 {
+        self.calls.iter().filter(|call| call.is_cached).count() as u64
+    }
+
+    /// Tokens of all its calls that a model answered.
     pub fn tokens(&self) -> TokenUsage {
-        self.calls.iter().fold(TokenUsage::default(), |sum, call| TokenUsage {
+        self.calls.iter().filter(|call| !call.is_cached).fold(TokenUsage::default(), |sum, call| TokenUsage {
             prompt: sum.prompt + call.tokens.prompt,
             completion: sum.completion + call.tokens.completion,
         })

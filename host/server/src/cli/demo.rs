@@ -77,8 +77,7 @@ async fn measure(client: &Client) -> Result<Vec<BenchmarkView>> {
     let bars = MultiProgress::new();
     let mut benchmarks = Vec::new();
     for (task, dataset, few_shot) in TOUR {
-        let order = json!({ "model": MODEL, "task": task, "dataset": dataset, "few_shot": few_shot });
-        let created = client.create(&order).await?;
+        let created = client.create(&order(task, dataset, few_shot)).await?;
         let bar = bars.add(ProgressBar::new(created.samples.total).with_style(run::progress_style()));
         bar.set_prefix(dataset);
         let ended = client
@@ -104,6 +103,13 @@ async fn measure(client: &Client) -> Result<Vec<BenchmarkView>> {
     Ok(benchmarks)
 }
 
+/// Speed is shown, and that the model answers as before: so the model is asked.
+fn order(task: &str, dataset: &str, few_shot: u32) -> serde_json::Value {
+    json!({
+        "model": MODEL, "task": task, "dataset": dataset, "few_shot": few_shot, "response_cache": false,
+    })
+}
+
 fn row(benchmark: &BenchmarkView) -> Vec<String> {
     let metrics: Vec<_> = benchmark
         .metrics
@@ -118,8 +124,8 @@ fn row(benchmark: &BenchmarkView) -> Vec<String> {
             None => format!("{} {}", table::name(metric), table::number(metric.value)),
         })
         .collect();
-    let speed = |figure: fn(&crate::view::SpeedView) -> f64| {
-        benchmark.speed.as_ref().map_or("–".to_owned(), |speed| format!("{:.0}", figure(speed)))
+    let speed = |figure: fn(&crate::view::SpeedView) -> Option<f64>| {
+        table::rate(benchmark.speed.as_ref().and_then(figure), 0)
     };
     vec![
         benchmark.task.clone(),
@@ -147,9 +153,7 @@ async fn contain(client: &Client, installation: &Installation, benchmarks: &[Ben
         plugin.name, plugin.version
     ))?;
     let (task, dataset, few_shot) = TOUR[NEIGHBOUR];
-    let neighbour = client
-        .create(&json!({ "model": MODEL, "task": task, "dataset": dataset, "few_shot": few_shot }))
-        .await?;
+    let neighbour = client.create(&order(task, dataset, few_shot)).await?;
     let mut rows = Vec::new();
     let mut all_refused = true;
     for (behaviour, attempt, expected) in ATTACKS {

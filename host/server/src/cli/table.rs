@@ -77,14 +77,26 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
     if let Some(speed) = &view.speed {
         let _ = write!(
             text,
-            "{:.1} samples/s, {:.0} prompt and {:.0} generated tokens/s, {:.2} s",
-            speed.samples_per_s, speed.prompt_tokens_per_s, speed.completion_tokens_per_s, speed.active_s
+            "{} samples/s, {} prompt and {} generated tokens/s, {:.2} s",
+            rate(speed.samples_per_s, 1),
+            rate(speed.prompt_tokens_per_s, 0),
+            rate(speed.completion_tokens_per_s, 0),
+            speed.active_s
         );
     }
     if let Some(hardware) = &view.hardware {
         let _ = write!(text, ", peak memory {}", bytes(hardware.peak_process_memory_bytes));
     }
     text.push('\n');
+    if let Some(speed) = view.speed.filter(|speed| speed.cached_calls > 0) {
+        let _ = writeln!(
+            text,
+            "{} of {} samples have answers from the response cache ({} calls), which these rates leave out",
+            speed.cached_samples,
+            view.samples.completed + view.samples.failed,
+            speed.cached_calls
+        );
+    }
     text
 }
 
@@ -130,6 +142,11 @@ pub(super) fn number(value: Option<f64>) -> String {
 
 pub(super) fn interval(ends: Option<[f64; 2]>) -> String {
     ends.map_or("–".to_owned(), |[low, high]| format!("{low:.4} … {high:.4}"))
+}
+
+/// So many of something in a second; a dash where there is nothing to count.
+pub(super) fn rate(value: Option<f64>, decimals: usize) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.decimals$}"))
 }
 
 pub(super) fn bytes(count: u64) -> String {

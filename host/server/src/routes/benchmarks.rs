@@ -88,6 +88,10 @@ pub struct CreateBenchmark {
     /// The share of samples, 0 to 1, that may fail before the benchmark does; 0.1 unless given.
     #[serde(default)]
     pub max_failed: Option<f64>,
+    /// Whether a model call that was recorded before may be answered from its record, without the model; so unless
+    /// false. Such answers are marked and not in the figures of speed.
+    #[serde(default)]
+    pub response_cache: Option<bool>,
 }
 
 impl From<CreateBenchmark> for OrderRequest {
@@ -116,6 +120,7 @@ impl From<CreateBenchmark> for OrderRequest {
                 timeout_s: body.timeout_s,
             },
             max_failed: body.max_failed,
+            response_cache: body.response_cache,
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct BenchmarkView {
     pub preset: Option<String>,
     pub seed: u64,
     pub concurrency: u32,
+    /// Whether answers that were recorded before could stand for the model's.
+    pub response_cache: bool,
     pub samples: SamplesView,
     /// Empty until the benchmark has ended.
     pub metrics: Vec<MetricView>,
@@ -87,15 +89,21 @@ pub struct MetricView {
     pub higher_is_better: bool,
 }
 
-/// How fast it went, over the seconds spent executing.
+/// How fast it went, over the seconds spent executing. What the response cache answered is in none of the rates and
+/// token counts; a rate of which nothing is left is null.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SpeedView {
     pub active_s: f64,
-    pub samples_per_s: f64,
+    /// Samples without an answer from the response cache.
+    pub samples_per_s: Option<f64>,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
-    pub prompt_tokens_per_s: f64,
-    pub completion_tokens_per_s: f64,
+    pub prompt_tokens_per_s: Option<f64>,
+    pub completion_tokens_per_s: Option<f64>,
+    /// Samples of which at least one call was answered from the response cache.
+    pub cached_samples: u64,
+    /// Model calls that were answered from the response cache.
+    pub cached_calls: u64,
 }
 
 impl From<Benchmark> for BenchmarkView {
@@ -122,6 +130,7 @@ impl From<Benchmark> for BenchmarkView {
             preset: plan.preset,
             seed: plan.seed,
             concurrency: plan.concurrency,
+            response_cache: plan.response_cache,
             samples: SamplesView {
                 total: progress.total,
                 completed: progress.completed,
@@ -162,6 +171,8 @@ impl From<Speed> for SpeedView {
             completion_tokens,
             prompt_tokens_per_s,
             completion_tokens_per_s,
+            cached_samples,
+            cached_calls,
         } = speed;
         Self {
             active_s,
@@ -170,6 +181,8 @@ impl From<Speed> for SpeedView {
             completion_tokens,
             prompt_tokens_per_s,
             completion_tokens_per_s,
+            cached_samples,
+            cached_calls,
         }
     }
 }

@@ -57,8 +57,12 @@ pub struct CallView {
     /// The error's stable name, such as `model-crashed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
+    /// Of an answer from the response cache: what it cost the first time.
     pub tokens: TokensView,
-    pub timings: TimingsView,
+    /// Null for an answer from the response cache.
+    pub timings: Option<TimingsView>,
+    /// Whether the answer is one that was recorded before, so that the model was not asked.
+    pub cached: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -146,7 +150,13 @@ impl From<ModelCall> for CallView {
             error,
             error_code,
             tokens: TokensView { prompt, completion },
-            timings: TimingsView { queue_ms, tokenize_ms, prefill_ms, decode_ms },
+            timings: (!call.is_cached).then_some(TimingsView {
+                queue_ms,
+                tokenize_ms,
+                prefill_ms,
+                decode_ms,
+            }),
+            cached: call.is_cached,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use llm_bench_core::benchmark::SampleCursor;
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::model::{ModelRequest, Timings, TokenUsage};
+use llm_bench_core::response_cache::ResponseKey;
 use llm_bench_core::sample::{CallOutcome, ModelCall, SampleRecord};
 use llm_bench_core::{Error, Json, Result};
 use sqlx::{FromRow, Sqlite, Transaction};
@@ -30,8 +31,9 @@ pub(super) async fn insert(
 ) -> Result<()> {
     const INSERT: &str =
         "INSERT INTO model_calls (benchmark_id, sample_index, repeat, position, part, kind, request,
-            outcome, prompt_tokens, completion_tokens, queue_ms, tokenize_ms, prefill_ms, decode_ms)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            outcome, prompt_tokens, completion_tokens, queue_ms, tokenize_ms, prefill_ms, decode_ms,
+            response_key, is_cached)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     for (position, (call, request)) in (0_i64..).zip(sample.calls.iter().zip(requests)) {
         sqlx::query(INSERT)
             .bind(Id(id.0))
@@ -48,6 +50,8 @@ pub(super) async fn insert(
             .bind(Real(call.timings.tokenize_ms))
             .bind(Real(call.timings.prefill_ms))
             .bind(Real(call.timings.decode_ms))
+            .bind(call.key.as_ref().map(|key| key.0.as_slice()))
+            .bind(call.is_cached)
             .execute(&mut **transaction)
             .await
             .map_err(database_error)?;
@@ -96,6 +100,8 @@ struct CallRow {
     tokenize_ms: Real,
     prefill_ms: Real,
     decode_ms: Real,
+    response_key: Option<Vec<u8>>,
+    is_cached: bool,
 }
 
 impl CallRow {
@@ -115,6 +121,8 @@ impl CallRow {
                 prefill_ms: self.prefill_ms.0,
                 decode_ms: self.decode_ms.0,
             },
+            is_cached: self.is_cached,
+            key: self.response_key.and_then(|key| key.try_into().ok()).map(ResponseKey),
         })
     }
 }

@@ -8,4 +8,5 @@ mod lists;
 mod open;
 mod queue;
 mod registries;
+mod response_cache;
 mod samples;

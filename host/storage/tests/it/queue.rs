@@ -36,7 +36,7 @@ fn outcome() -> Outcome {
             },
         ],
         failures: FailureCounts::from([(FailureKind::Trap, 1)]),
-        speed: Speed { active_s: 1.5, samples_per_s: 666.6, ..Speed::default() },
+        speed: Speed { active_s: 1.5, samples_per_s: Some(666.6), ..Speed::default() },
         hardware: Some(HardwareSummary {
             info: HardwareInfo {
                 cpu: "a processor".to_owned(),

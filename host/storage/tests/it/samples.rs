@@ -12,7 +12,7 @@ use llm_bench_core::sample::{
 };
 use sqlx::Connection;
 
-use crate::common::{Database, at, completed, failed, five_shot, measurement};
+use crate::common::{Database, at, benchmark, completed, failed, five_shot, measurement};
 
 #[tokio::test]
 async fn progress_adds_up_samples_tokens_and_time() {
@@ -24,7 +24,8 @@ async fn progress_adds_up_samples_tokens_and_time() {
 
     let progress = database.benchmarks().record_samples(id, worker, &[completed(2)], 12).await.unwrap();
     let tokens = TokenUsage { prompt: 300, completion: 9 };
-    assert_eq!(progress, Progress { total: 1_000, completed: 2, failed: 1, tokens, active_ms: 42 });
+    let expected = Progress { completed: 2, failed: 1, tokens, active_ms: 42, ..benchmark().progress };
+    assert_eq!(progress, expected);
     assert_eq!(database.benchmarks().find(id).await.unwrap().unwrap().progress, progress);
 }
 
@@ -160,6 +161,8 @@ fn call(request: ModelRequest, response: ModelResponse) -> ModelCall {
         outcome: CallOutcome::Response(response),
         tokens: TokenUsage { prompt: u64::from(u32::MAX) * 9, completion: 0 },
         timings: Timings { queue_ms: 5e-324, tokenize_ms: 0.1 + 0.2, prefill_ms: 1e308, decode_ms: 0.0 },
+        is_cached: false,
+        key: None,
     }
 }
 

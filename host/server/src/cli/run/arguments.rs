@@ -77,6 +77,9 @@ pub struct RunArguments {
     /// The share of samples, 0 to 1, that may fail before the benchmark does [default: 0.1].
     #[arg(long, value_name = "SHARE")]
     pub(super) max_failed: Option<f64>,
+    /// Ask the model again, also what it was asked and answered before.
+    #[arg(long)]
+    pub(super) no_response_cache: bool,
     /// A table for people, or JSON for machines.
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: OutputFormat,
@@ -157,6 +160,7 @@ impl RunArguments {
                 timeout_s: self.timeout_s,
             },
             max_failed: self.max_failed,
+            response_cache: self.no_response_cache.then_some(false),
         })
     }
 }
