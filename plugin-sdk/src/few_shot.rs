@@ -1,4 +1,5 @@
-use crate::Message;
+use crate::prompting::{Turn, as_chat, as_text, exchange};
+use crate::{Message, Role};
 
 /// A question after solved ones, as text or as a chat.
 ///
@@ -13,7 +14,7 @@ use crate::Message;
 /// assert_eq!(prompt.as_text(" "), "Sums.\n\n1 + 1 = 2\n\n2 + 2 =");
 /// assert_eq!(
 ///     prompt.into_chat(),
-///     [Message::system("Sums."), Message::user("1 + 1 ="), Message::assistant("2"), Message::user("2 + 2 =")]
+///     [Message::system("Sums.\n\n"), Message::user("1 + 1 ="), Message::assistant("2"), Message::user("2 + 2 =")]
 /// );
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,21 +31,29 @@ impl FewShot {
     /// One text: the description as it is, then question, delimiter and answer of each solved one, a blank line after
     /// each, then the question.
     pub fn as_text(&self, delimiter: &str) -> String {
-        let mut text = self.description.clone();
-        for (question, answer) in &self.solved {
-            text.extend([question, delimiter, answer, "\n\n"]);
-        }
-        text + &self.question
+        as_text(&self.turns(delimiter))
     }
 
-    /// A chat: the description as system message, stripped, where there is one; each question and answer as turns.
+    /// A chat: the description as system message, where there is one; each question and answer as turns.
     pub fn into_chat(self) -> Vec<Message> {
-        let description = crate::text::strip(&self.description);
-        let system = (!description.is_empty()).then(|| Message::system(description));
-        let turns = self
+        as_chat(self.turns(""), true).messages
+    }
+
+    fn turns(&self, delimiter: &str) -> Vec<Turn> {
+        let description = Some(&self.description).filter(|description| !description.is_empty());
+        let description = description.map(|description| Turn {
+            role: Role::System,
+            content: description.clone(),
+            gap: String::new(),
+        });
+        let solved = self
             .solved
+            .iter()
+            .flat_map(|(question, answer)| exchange(question, "", Some(answer), delimiter, "\n\n"));
+        description
             .into_iter()
-            .flat_map(|(question, answer)| [Message::user(question), Message::assistant(answer)]);
-        system.into_iter().chain(turns).chain([Message::user(self.question)]).collect()
+            .chain(solved)
+            .chain(exchange(&self.question, "", None, delimiter, ""))
+            .collect()
     }
 }

@@ -158,6 +158,7 @@ pub mod log;
 mod metric;
 mod model;
 mod plugin;
+mod prompting;
 mod row;
 mod schema;
 mod simple;
@@ -176,6 +177,8 @@ pub use model::{
     ScoringRequest,
 };
 pub use plugin::{Context, Description, Example, NoConfig, Plugin, Sample, Scorer, Solver};
+#[cfg(feature = "template")]
+pub use prompting::{PromptSettings, Prompted, Solved, TaskSettings};
 pub use row::Row;
 pub use solution::{Passage, Solution};
 #[cfg(feature = "template")]
@@ -183,13 +186,13 @@ pub use template::Template;
 
 /// What most plugins use: `use llm_bench_plugin_sdk::prelude::*;`
 pub mod prelude {
-    #[cfg(feature = "template")]
-    pub use crate::Template;
     pub use crate::{
         Context, Description, Error, FewShot, Measurement, Message, Metric, Model, NoConfig, Plugin, Result,
         Row, Sample, Sampling, Scorer, ScoringRequest, Solution, Solver, description, export_scorer,
         export_task, log, simple_task, text,
     };
+    #[cfg(feature = "template")]
+    pub use crate::{PromptSettings, Prompted, TaskSettings, Template};
 }
 
 #[cfg(doctest)]

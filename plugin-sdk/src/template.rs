@@ -8,7 +8,7 @@ use minijinja_contrib::pycompat;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Pattern, strip};
+use crate::text::{Pattern, is_space, strip};
 use crate::{Error, Result};
 
 /// A Jinja template over a row: a prompt that a benchmark's config can change. In a config it is a string.
@@ -121,8 +121,42 @@ fn python_method(
     // The white space of Python, see `strip`.
     match (value.as_str(), method, arguments) {
         (Some(text), "strip", []) => Ok(Value::from(strip(text))),
+        (Some(text), "lstrip", []) => Ok(Value::from(text.trim_start_matches(is_space))),
+        (Some(text), "rstrip", []) => Ok(Value::from(text.trim_end_matches(is_space))),
+        (Some(text), "split", []) => {
+            Ok(text.split(is_space).filter(|word| !word.is_empty()).map(Value::from).collect())
+        }
+        (Some(text), "capitalize", []) => Ok(Value::from(capitalize(text))),
+        (None, "index", [wanted]) if value.kind() == ValueKind::Seq => index(value, wanted),
         _ => pycompat::unknown_method_callback(state, value, method, arguments),
     }
+}
+
+/// The first letter large, all others small. Of letters whose title case is a letter of its own only those of Latin
+/// are known.
+fn capitalize(text: &str) -> String {
+    let mut rest = text.chars();
+    let Some(first) = rest.next() else { return String::new() };
+    let mut capitalized = match first {
+        '\u{1c4}'..='\u{1c6}' => "\u{1c5}".to_owned(),
+        '\u{1c7}'..='\u{1c9}' => "\u{1c8}".to_owned(),
+        '\u{1ca}'..='\u{1cc}' => "\u{1cb}".to_owned(),
+        '\u{1f1}'..='\u{1f3}' => "\u{1f2}".to_owned(),
+        // ß becomes Ss.
+        first => {
+            let mut upper = first.to_uppercase();
+            upper.next().into_iter().chain(upper.flat_map(char::to_lowercase)).collect()
+        }
+    };
+    capitalized.push_str(&rest.as_str().to_lowercase());
+    capitalized
+}
+
+/// Python's `list.index`, which pycompat lacks.
+fn index(list: &Value, wanted: &Value) -> Result<Value, minijinja::Error> {
+    list.try_iter()?.position(|entry| entry == *wanted).map(Value::from).ok_or_else(|| {
+        minijinja::Error::new(ErrorKind::InvalidOperation, format!("{wanted} is not in the list {list}"))
+    })
 }
 
 /// Python's `re.sub`, by the name that evaluation templates know.
@@ -186,6 +220,24 @@ mod tests {
             "a <x> b"
         );
         assert_eq!(render("{% for key in choices %}{{ key }},{% endfor %}").unwrap(), "text,label,");
+    }
+
+    #[test]
+    fn texts_are_taken_apart_as_python_does() {
+        let render = |source: &str| {
+            let row = json!({"s": "aB_cD _e", "list": ["x", "y"], "ss": "ßA", "w": "a\u{1f}b  c"});
+            Template::parse(source)?.render(&row)
+        };
+        assert_eq!(
+            render("{{ s.capitalize() }} {{ ss.capitalize() }} {{ ''.capitalize() }}").unwrap(),
+            "Ab_cd _e Ssa "
+        );
+        assert_eq!(render("{{ s.split('_')[0] }}|{{ s.split('_', 1)[1] }}").unwrap(), "aB|cD _e");
+        assert_eq!(render("{{ s[:s.find('_')] }}|{{ s[s.find('_') + 1:] }}").unwrap(), "aB|cD _e");
+        assert_eq!(render("{{ s.split(' ')[:-1] | join(' ') }}|{{ s.split(' ')[-1] }}").unwrap(), "aB_cD|_e");
+        assert_eq!(render("{{ list.index('y') }}{{ w.split() | join(',') }}").unwrap(), "1a,b,c");
+        assert!(render("{{ list.index('z') }}").unwrap_err().message.contains("z is not in the list"));
+        assert!(render("{{ s.split('#', 1)[1].strip() }}").is_err());
     }
 
     #[test]

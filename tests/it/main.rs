@@ -8,6 +8,11 @@ mod api;
 mod command_line;
 mod comparison;
 mod containment;
+#[cfg(target_os = "linux")]
+mod model_processes;
 mod models;
+mod presets;
 mod recovery;
+mod reference;
+mod rows;
 mod support;

@@ -61,6 +61,12 @@ pub struct Plan {
     /// Rows of the split that are evaluated, from the first.
     pub rows: u64,
     pub few_shot: Option<FewShot>,
+    /// Columns that tasks know by another name: that name, and the column of the file.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+    /// The preset whose task this is.
+    #[serde(default)]
+    pub preset: Option<String>,
     pub seed: u64,
     pub concurrency: u32,
     pub limits: Limits,
@@ -82,9 +88,41 @@ pub struct FewShot {
     pub split: Split,
     /// Examples in a prompt.
     pub count: u32,
-    /// Row numbers, in the order of the prompt: `count` of them, or one more where the evaluated row may be
-    /// among them and is left out.
+    #[serde(default)]
+    pub sampling: FewShotSampling,
+    /// Row numbers, in the order of the prompt: `count` of them, or more where the evaluated row may be among them
+    /// and is left out. Empty where rows are drawn for each evaluated row: see [`FewShotDraws`].
     pub rows: Vec<u64>,
+}
+
+/// How few-shot examples are chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FewShotSampling {
+    /// The first rows of the split, before every question.
+    #[default]
+    First,
+    /// Rows drawn at random for each question, in the order of the evaluated rows.
+    Random,
+}
+
+/// Rows of the few-shot split that were drawn for each evaluated row. Every draw depends on all before it, so they
+/// are made together, when the benchmark is created. Many: they are kept apart from the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FewShotDraws {
+    /// Rows of one draw.
+    pub count: u32,
+    /// Row numbers, draw behind draw.
+    pub rows: Vec<u64>,
+}
+
+impl FewShotDraws {
+    /// The rows for an evaluated row, in the order of the prompt; none of a row beyond the drawn ones.
+    pub fn of(&self, index: u64) -> &[u64] {
+        let count = self.count as usize;
+        let start = usize::try_from(index).ok().and_then(|index| index.checked_mul(count));
+        start.and_then(|start| self.rows.get(start..start.checked_add(count)?)).unwrap_or_default()
+    }
 }
 
 /// How far a benchmark is.
@@ -183,7 +221,15 @@ pub enum Lease {
 #[async_trait]
 pub trait BenchmarkRepository: Send + Sync {
     /// Adds a queued benchmark; with a worker, one that is running and leased to it until `until`.
-    async fn insert(&self, benchmark: &Benchmark, lease: Option<(WorkerId, Timestamp)>) -> Result<()>;
+    async fn insert(
+        &self,
+        benchmark: &Benchmark,
+        draws: Option<&FewShotDraws>,
+        lease: Option<(WorkerId, Timestamp)>,
+    ) -> Result<()>;
+
+    /// The few-shot rows that were drawn for a benchmark; none where it draws none.
+    async fn few_shot_draws(&self, id: BenchmarkId) -> Result<Option<FewShotDraws>>;
 
     /// Leases the oldest benchmark that waits, or whose lease ran out before `now`, until `until`.
     /// Its status becomes running; `started_at` is set the first time.
@@ -281,6 +327,16 @@ impl Status {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl FewShotSampling {
+    /// The name that stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Random => "random",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Datasets: splits of rows, some of whose columns are gold.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -52,6 +53,15 @@ pub struct NumberedRow {
     /// Position in the split, from 0.
     pub index: u64,
     pub row: Row,
+}
+
+/// The row with columns under the names that a task knows: each name, and the column that it stands for. A column
+/// that bears such a name already gives way.
+pub(crate) fn rename(mut row: Row, columns: &BTreeMap<String, String>) -> Row {
+    let renamed: Vec<_> =
+        columns.iter().filter_map(|(name, column)| Some((name.clone(), row.shift_remove(column)?))).collect();
+    row.extend(renamed);
+    row
 }
 
 /// A row that could not be read. The rest of the file still can be.
@@ -119,5 +129,21 @@ impl Dataset {
             .iter()
             .find_map(|name| self.splits.iter().find(|split| split.name == *name))
             .or_else(|| self.splits.first())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Json;
+
+    #[test]
+    fn columns_are_renamed_at_once_so_that_two_can_change_places() {
+        let row = json!({"a": 1, "b": 2, "c": 3}).as_object().cloned().unwrap_or_default();
+        let columns = [("a", "b"), ("b", "a"), ("x", "missing")];
+        let columns = columns.map(|(name, column)| (name.to_owned(), column.to_owned())).into();
+        assert_eq!(Json::Object(rename(row, &columns)), json!({"a": 2, "b": 1, "c": 3}));
     }
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod comparison;
 pub mod dataset;
 pub mod error;
+pub mod group;
 pub mod hardware;
 pub mod id;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod model;
 pub mod name;
 pub mod orchestrator;
 pub mod plugin;
+mod python_random;
 pub mod sample;
 pub mod statistics;
 

@@ -1,6 +1,8 @@
 //! Accepts benchmarks, executes them, and keeps what comes out.
 
 mod conclude;
+mod draw;
+mod examples;
 mod execute;
 mod lease;
 mod model_pool;
@@ -24,6 +26,7 @@ use crate::model::ModelRunner;
 use crate::plugin::Sandbox;
 use crate::{Error, Result};
 
+pub use draw::FewShotOrder;
 use lease::Claim;
 use model_pool::ModelPool;
 pub use order::NewBenchmark;
@@ -97,8 +100,8 @@ impl Orchestrator {
     /// # Errors
     /// `invalid` with the field that is wrong and the values that are possible.
     pub async fn submit(&self, order: NewBenchmark) -> Result<Benchmark> {
-        let benchmark = self.plan(order).await?;
-        self.ports.benchmarks.insert(&benchmark, None).await?;
+        let (benchmark, draws) = self.plan(order).await?;
+        self.ports.benchmarks.insert(&benchmark, draws.as_ref(), None).await?;
         self.submitted.notify_one();
         self.announce(&benchmark, benchmark.progress);
         Ok(benchmark)
@@ -112,12 +115,13 @@ impl Orchestrator {
         stop: &CancellationToken,
         created: impl FnOnce(&Benchmark),
     ) -> Result<Benchmark> {
-        let mut benchmark = self.plan(order).await?;
+        let (mut benchmark, draws) = self.plan(order).await?;
         let now = self.ports.clock.now();
         benchmark.status = Status::Running;
         benchmark.started_at = Some(now);
         let claim = Claim { id: benchmark.id, worker: WorkerId::new() };
-        self.ports.benchmarks.insert(&benchmark, Some((claim.worker, self.lease_end(now)))).await?;
+        let lease = Some((claim.worker, self.lease_end(now)));
+        self.ports.benchmarks.insert(&benchmark, draws.as_ref(), lease).await?;
         created(&benchmark);
         self.announce(&benchmark, benchmark.progress);
         self.execute(&benchmark, claim, stop, execute::WhenStopped::Cancel).await?;

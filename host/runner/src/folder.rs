@@ -17,6 +17,12 @@ pub(crate) const GENAI_CONFIG: &str = "genai_config.json";
 const OPTIONAL: [&str; 4] =
     ["chat_template.jinja", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json"];
 
+/// Configurations, special tokens and templates: real ones have a few MiB at most.
+const MAX_TEXT_BYTES: u64 = 32 << 20;
+
+/// ONNX Runtime takes a name with this in it for an address in memory.
+const MEMORY_ADDRESS: &str = "_ORT_MEM_ADDR_";
+
 /// A folder with an ONNX language model. Names of files are relative to it, with forward slashes.
 #[derive(Debug)]
 pub(crate) struct ModelFolder {
@@ -73,14 +79,33 @@ impl ModelFolder {
     }
 
     /// Reads a text file; `None` when the folder has none of that name.
+    ///
+    /// # Errors
+    /// `model-file-too-large` beyond [`MAX_TEXT_BYTES`].
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>> {
         if !self.has(name) {
             return Ok(None);
         }
-        std::fs::read_to_string(self.path.join(name)).map(Some).map_err(|error| {
-            Error::invalid("model-file-broken", format!("`{name}` cannot be read: {error}")).because(error)
-        })
+        check_size(&self.path, name, MAX_TEXT_BYTES)?;
+        std::fs::read_to_string(self.path.join(name)).map(Some).map_err(|error| unreadable(name, error))
     }
+}
+
+/// # Errors
+/// `model-file-too-large` when a file has more than `most` bytes.
+pub(crate) fn check_size(folder: &Path, name: &str, most: u64) -> Result<()> {
+    let bytes = folder.join(name).metadata().map_err(|error| unreadable(name, error))?.len();
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Error::too_large(
+        "model-file-too-large",
+        format!("`{name}` has {} MiB; at most {} MiB are read", bytes >> 20, most >> 20),
+    ))
+}
+
+fn unreadable(name: &str, error: std::io::Error) -> Error {
+    Error::invalid("model-file-broken", format!("`{name}` cannot be read: {error}")).because(error)
 }
 
 /// The graph: under one of the usual names, else the only one there is.
@@ -140,6 +165,7 @@ fn external_file(path: &Path, graph: &str, name: &str, location: &str) -> Result
     };
     let relative = Path::new(location);
     if location.is_empty()
+        || location.contains(MEMORY_ADDRESS)
         || !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
     {
         return Err(outside());
@@ -148,11 +174,8 @@ fn external_file(path: &Path, graph: &str, name: &str, location: &str) -> Result
     if !file.is_file() {
         return Err(missing(path, name));
     }
-    let unreadable = |error: std::io::Error| {
-        Error::invalid("model-file-broken", format!("`{name}` cannot be read: {error}")).because(error)
-    };
-    let folder = path.canonicalize().map_err(unreadable)?;
-    if !file.canonicalize().map_err(unreadable)?.starts_with(folder) {
+    let folder = path.canonicalize().map_err(|error| unreadable(name, error))?;
+    if !file.canonicalize().map_err(|error| unreadable(name, error))?.starts_with(folder) {
         return Err(outside());
     }
     Ok(name.to_owned())

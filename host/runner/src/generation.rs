@@ -114,9 +114,9 @@ impl Generating {
     fn next(&mut self, logits: &[f32], language: Language<'_>) -> Result<Option<FinishReason>> {
         let token = self.sampler.choose(logits)?;
         self.ids.push(token);
-        let is_stopped = language.end_ids.contains(&token)
-            || self.completion.push(token, &self.stops, language.tokenizer)?;
-        Ok(if is_stopped {
+        // A token that ends belongs to the text, as in the reference: of special ones the text shows none.
+        let stands_stop = self.completion.push(token, &self.stops, language.tokenizer)?;
+        Ok(if stands_stop || language.end_ids.contains(&token) {
             Some(FinishReason::Stop)
         } else if self.ids.len() - self.prompt_length >= self.max_tokens {
             Some(FinishReason::Length)

@@ -35,6 +35,9 @@ const DOMAINS: [&str; 9] = [
     "com.ms.internal.nhwc",
 ];
 
+/// Operators of [`DOMAINS`] that run what the model brings: code compiled for a device, or Python.
+const CARRIERS: [&str; 3] = ["EPContext", "PythonOp", "PythonOpGrad"];
+
 /// What was found in a file.
 #[derive(Debug, Default)]
 pub(crate) struct GraphFile {
@@ -74,15 +77,25 @@ impl GraphFile {
             }
         }
         let Walker { mut found, functions, .. } = walker;
+        // The library's own operator of that name comes before a function.
+        let is_carrier = |(domain, operator): &&(String, String)| {
+            DOMAINS.contains(&domain.as_str()) && CARRIERS.contains(&operator.as_str())
+        };
+        let carriers: Vec<_> = found.operators.iter().filter(is_carrier).cloned().collect();
         found.operators.retain(|operator| !functions.contains(operator));
-        let is_custom = |(domain, _): &&(String, String)| !DOMAINS.contains(&domain.as_str());
+        found.operators.extend(carriers);
+        let is_custom = |(domain, operator): &&(String, String)| {
+            !DOMAINS.contains(&domain.as_str()) || CARRIERS.contains(&operator.as_str())
+        };
         match found.operators.iter().find(is_custom) {
             None => Ok(found),
             Some((domain, operator)) => Err(Error::unsupported(
                 "custom-operator",
                 format!(
-                    "`{name}` uses the operator `{operator}` of `{domain}`, which is not part of ONNX Runtime: export \
-                     the model without operators of one's own",
+                    "`{name}` uses the operator `{}` of `{}`, which is not part of ONNX Runtime or runs what a model \
+                     brings: export the model without operators of one's own",
+                    operator.escape_default(),
+                    domain.escape_default()
                 ),
             )),
         }
@@ -98,6 +111,8 @@ impl GraphFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Message {
     Model,
+    /// How a model was trained; graphs again.
+    Training,
     Graph,
     Function,
     Node,
@@ -115,13 +130,15 @@ enum Message {
 /// What the field of a message holds, where that leads on.
 fn child(message: Message, field: u64) -> Option<Message> {
     use Message::{
-        Attribute, Entry, Function, Graph, Model, Node, SparseTensor, Tensor, TensorType, Type, Value,
+        Attribute, Entry, Function, Graph, Model, Node, SparseTensor, Tensor, TensorType, Training, Type,
+        Value,
     };
     Some(match (message, field) {
-        (Model, 7) | (Attribute, 6 | 11) => Graph,
+        (Model, 7) | (Attribute, 6 | 11) | (Training, 1 | 2) => Graph,
+        (Model, 20) => Training,
         (Model, 25) => Function,
         (Graph, 1) | (Function, 7) => Node,
-        (Node, 5) => Attribute,
+        (Node, 5) | (Function, 11) => Attribute,
         (Graph, 15) | (Attribute, 22 | 23) => SparseTensor,
         (Graph, 5) | (Attribute, 5 | 10) | (SparseTensor, 1 | 2) => Tensor,
         (Graph, 11 | 12) => Value,
@@ -187,9 +204,10 @@ impl Walker {
                         if matches!(child, Message::Type | Message::TensorType) {
                             element = inner;
                         }
-                    } else if let Some(place) = text_of(message, field)
-                        && length <= MAX_NAME_BYTES
-                    {
+                    } else if let Some(place) = text_of(message, field) {
+                        if length > MAX_NAME_BYTES {
+                            return Err(malformed("a name that is too long"));
+                        }
                         texts[place] = self.text(length)?;
                     } else {
                         self.skip(length, end)?;
@@ -293,6 +311,11 @@ mod tests {
         [field(7, &field(1, &node)), functions].concat()
     }
 
+    /// A field of a number above 15, whose tag takes two bytes.
+    fn high_field(number: u8, content: &[u8]) -> Vec<u8> {
+        [&[(number << 3 | 2) | 0x80, number >> 4][..], &field(0, content)[1..]].concat()
+    }
+
     fn found(bytes: &[u8]) -> llm_bench_core::Result<GraphFile> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
@@ -303,6 +326,45 @@ mod tests {
     fn the_file_that_a_tensor_names_is_found() {
         let locations: Vec<_> = found(&model("model.onnx_data")).unwrap().locations.into_iter().collect();
         assert_eq!(locations, ["model.onnx_data"]);
+    }
+
+    #[test]
+    fn the_file_that_a_tensor_names_is_found_wherever_the_tensor_stands() {
+        let entry = [field(1, b"location"), field(2, b"weights")].concat();
+        let weights = field(13, &entry);
+        let attribute = field(5, &weights);
+        let subgraph = field(6, &field(5, &weights));
+        let graph = field(7, b"");
+        for (place, model) in [
+            ("attribute", field(7, &field(1, &field(5, &attribute)))),
+            ("subgraph", field(7, &field(1, &field(5, &subgraph)))),
+            ("function", [graph.clone(), high_field(25, &field(11, &attribute))].concat()),
+            ("training", [graph, high_field(20, &field(1, &field(5, &weights)))].concat()),
+        ] {
+            let locations: Vec<_> = found(&model).unwrap().locations.into_iter().collect();
+            assert_eq!(locations, ["weights"], "{place}");
+        }
+    }
+
+    #[test]
+    fn an_operator_that_runs_what_a_model_brings_is_refused_even_where_the_file_defines_it() {
+        let node = [field(4, b"EPContext"), field(7, b"com.microsoft")].concat();
+        let function = [field(1, b"EPContext"), field(10, b"com.microsoft")].concat();
+        let model = [field(7, &field(1, &node)), high_field(25, &function)].concat();
+        assert_eq!(found(&model).unwrap_err().code, "custom-operator");
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_not_taken_for_none() {
+        let domain = vec![b'x'; 5000];
+        let long = |number: u8, content: &[u8]| {
+            let length = content.len();
+            let low = u8::try_from(length & 0x7f).unwrap() | 0x80;
+            [&[number << 3 | 2, low, u8::try_from(length >> 7).unwrap()], content].concat()
+        };
+        let node = [field(4, b"Thing"), long(7, &domain)].concat();
+        let error = found(&long(7, &long(1, &node))).unwrap_err();
+        assert_eq!(error.code, "model-file-broken");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Runs ONNX language models: tokenizers, chat templates, scoring, generation with a KV cache.
 //!
-//! [`OnnxRunner`] loads the native library and the models; each model lives on a thread of its own and is reached
-//! over a channel of plain requests and answers, so that the thread can become a process. Requests that wait
-//! together are batched. What the numbers mean follows lm-evaluation-harness 0.4.13 (its `hf` backend), token by token.
+//! [`OnnxRunner`] loads models; each lives on a thread of its own, in this process or in a child of it, and is reached
+//! over a channel of plain requests and answers. Requests that wait together are batched. What the numbers mean
+//! follows lm-evaluation-harness 0.4.13 (its `hf` backend), token by token.
 
 mod calls;
 mod chat;
@@ -13,9 +13,11 @@ mod forward;
 mod generation;
 mod graph;
 mod graph_file;
+mod inspection;
 mod network;
 mod oracle;
 mod prefix;
+mod process;
 mod prompt;
 mod provider;
 mod runner;
@@ -26,9 +28,11 @@ mod scoring;
 mod settings;
 mod softmax;
 mod stop;
+mod thread;
 mod tokenizer;
 mod white_space;
 mod worker;
 
+pub use process::{Isolation, ModelCommand, ProcessConfig, Processes, run_model_in_child};
 pub use provider::Provider;
 pub use runner::{Execution, OnnxRunner, RunnerConfig};

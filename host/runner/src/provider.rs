@@ -6,12 +6,13 @@ use std::str::FromStr;
 use llm_bench_core::{Error, Result};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
+use serde::{Deserialize, Serialize};
 
 /// An execution provider, where the loaded library has it.
 ///
 /// A provider takes the operators that it knows; the library computes the others, small ones for the most part, on
 /// the CPU. A provider that is asked for and is not there is an error: no model runs on the CPU instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Provider {
     #[default]
     Cpu,

@@ -1,30 +1,29 @@
-//! The port's implementation: finds out about models, loads them, hands calls to their threads.
+//! The port's implementation: finds out about models, loads them, hands calls to their threads or processes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use llm_bench_core::model::{LoadedModel, Model, ModelAnswer, ModelFacts, ModelRequest, ModelRunner};
 use llm_bench_core::{Error, Result};
-use ort::environment::Environment;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::digest::DigestCache;
-use crate::engine::Engine;
-use crate::folder::ModelFolder;
+use crate::inspection::{blocking, check_digest, describe, digest};
+use crate::process::{self, Isolation, ProcessModel, Processes};
 use crate::provider::{self, Provider};
-use crate::runtime;
-use crate::settings::ModelSettings;
-use crate::tokenizer::TextTokenizer;
-use crate::worker::{Command, serve};
+use crate::worker::Command;
+use crate::{runtime, thread};
 
 /// What the runner needs to know of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerConfig {
     /// The ONNX Runtime library, such as `lib/libonnxruntime.so`.
+    #[serde(with = "any_path")]
     pub library: PathBuf,
     /// Threads that one model may use; none: one for each core.
     pub threads: Option<usize>,
@@ -36,10 +35,13 @@ pub struct RunnerConfig {
     pub execution: Execution,
     /// What computes.
     pub provider: Provider,
+    /// Where models live. A model's process is told all but this.
+    #[serde(skip)]
+    pub isolation: Isolation,
 }
 
 /// How requests are computed. The answers are the same but for rounding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Execution {
     /// In batches; what requests begin with in common is computed once.
     #[default]
@@ -62,20 +64,22 @@ impl RunnerConfig {
             memory_bytes: DEFAULT_MEMORY_BYTES,
             execution: Execution::default(),
             provider: Provider::Cpu,
+            isolation: Isolation::InProcess,
         }
     }
 }
 
-/// Runs models with ONNX Runtime, each on a thread of its own.
+/// Runs models with ONNX Runtime, each on a thread or in a process of its own.
 pub struct OnnxRunner {
     config: RunnerConfig,
     digests: Arc<DigestCache>,
+    processes: Processes,
 }
 
 impl OnnxRunner {
     /// Nothing is loaded yet: a missing library matters only to those who load a model.
     pub fn new(config: RunnerConfig) -> Self {
-        Self { config, digests: Arc::default() }
+        Self { config, digests: Arc::default(), processes: Processes::default() }
     }
 
     /// Loads the library, if this process has not loaded it yet, and tells what it is. A process has one library: a
@@ -85,7 +89,7 @@ impl OnnxRunner {
     /// `unavailable`: `onnxruntime-missing` when there is no such file, `onnxruntime-incompatible` when it cannot be
     /// used.
     pub fn library(&self) -> Result<String> {
-        self.environment()?;
+        runtime::load(&self.config.library)?;
         Ok(ort::info().to_owned())
     }
 
@@ -94,7 +98,7 @@ impl OnnxRunner {
     /// # Errors
     /// As [`Self::library`].
     pub fn providers(&self) -> Result<Vec<Provider>> {
-        self.environment()?;
+        runtime::load(&self.config.library)?;
         provider::available()
     }
 
@@ -103,75 +107,57 @@ impl OnnxRunner {
     /// # Errors
     /// As [`Self::library`]; `provider-missing` with the providers that it has.
     pub fn check_provider(&self) -> Result<()> {
-        self.environment()?;
+        runtime::load(&self.config.library)?;
         self.config.provider.find().map(drop)
     }
 
-    fn environment(&self) -> Result<Environment> {
-        runtime::load(&self.config.library)
+    /// The child processes of models.
+    pub fn processes(&self) -> Processes {
+        self.processes.clone()
     }
 }
 
 #[async_trait]
 impl ModelRunner for OnnxRunner {
     async fn inspect(&self, path: &Path) -> Result<ModelFacts> {
-        let (path, digests) = (path.to_owned(), Arc::clone(&self.digests));
-        let inspected = tokio::task::spawn_blocking(move || inspect(&path, &digests)).await;
-        inspected.map_err(|error| {
-            Error::internal("inspection-failed", "looking at a model failed").because(error)
-        })?
+        let (folder, digests) = (path.to_owned(), Arc::clone(&self.digests));
+        let (digest, bytes) = blocking(move || digest(&folder, &digests)).await?;
+        let description = match &self.config.isolation {
+            Isolation::InProcess => {
+                let path = path.to_owned();
+                blocking(move || describe(&path)).await?
+            }
+            Isolation::Process(config) => {
+                process::describe(path, &self.config, config, &self.processes).await?
+            }
+        };
+        Ok(ModelFacts {
+            digest,
+            bytes,
+            architecture: description.architecture,
+            max_length: description.max_length,
+            vocabulary_size: description.vocabulary_size,
+            has_chat_template: description.has_chat_template,
+        })
     }
 
     async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>> {
-        // What is loaded under a digest must be what has it.
-        if self.inspect(&model.path).await?.digest != model.facts.digest {
-            return Err(Error::conflict(
-                "model-changed",
-                format!("the files of model `{}` are not those that it was registered with", model.name),
-            ));
+        let (wanted, digests) = (model.clone(), Arc::clone(&self.digests));
+        blocking(move || check_digest(&wanted, &digests)).await?;
+        match &self.config.isolation {
+            Isolation::InProcess => {
+                let (commands, opened) = thread::start(&model.name, self.config.clone(), model.path.clone())?;
+                opened.await.unwrap_or_else(|_| Err(thread::failed(&model.name)))?;
+                Ok(Arc::new(OnnxModel { name: model.name.clone(), commands }))
+            }
+            Isolation::Process(config) => {
+                let digests = Arc::clone(&self.digests);
+                let loading =
+                    ProcessModel::load(model.clone(), &self.config, config, &self.processes, digests);
+                Ok(Arc::new(loading.await?))
+            }
         }
-        let (commands, received) = channel::<Command>();
-        let (ready, opened) = oneshot::channel();
-        let (environment, config, path) = (self.environment()?, self.config.clone(), model.path.clone());
-        std::thread::Builder::new()
-            .name(format!("model {}", model.name))
-            .spawn(move || match Engine::open(&environment, &path, &config) {
-                Ok(mut engine) => {
-                    if ready.send(Ok(())).is_ok() {
-                        serve(&mut engine, &received);
-                    }
-                }
-                Err(error) => {
-                    // Nobody waits for a model whose loading was given up.
-                    let _ = ready.send(Err(error));
-                }
-            })
-            .map_err(|error| {
-                Error::unavailable("model-thread-failed", "no thread could be started for the model")
-                    .because(error)
-            })?;
-        opened.await.unwrap_or_else(|_| Err(thread_failed(&model.name)))?;
-        Ok(Arc::new(OnnxModel { name: model.name.clone(), commands }))
     }
-}
-
-fn inspect(path: &Path, digests: &DigestCache) -> Result<ModelFacts> {
-    let folder = ModelFolder::open(path)?;
-    let settings = ModelSettings::read(&folder)?;
-    let tokenizer = TextTokenizer::open(path, &settings)?;
-    let (digest, bytes) = digests.digest(path, &folder.files)?;
-    let vocabulary_size = match settings.vocabulary_size {
-        Some(size) => u32::try_from(size).unwrap_or(u32::MAX),
-        None => u32::try_from(tokenizer.vocabulary_size()).unwrap_or(u32::MAX),
-    };
-    Ok(ModelFacts {
-        digest,
-        bytes,
-        architecture: settings.architecture,
-        max_length: u32::try_from(settings.max_length).unwrap_or(u32::MAX),
-        vocabulary_size,
-        has_chat_template: settings.chat_template.is_some(),
-    })
 }
 
 /// The near end of the channel to a model's thread. The thread ends when this is dropped.
@@ -185,15 +171,27 @@ impl LoadedModel for OnnxModel {
     async fn answer(&self, request: ModelRequest, cancel: CancellationToken) -> Result<ModelAnswer> {
         let (answer, answered) = oneshot::channel();
         let command = Command { request, cancel: cancel.clone(), queued: Instant::now(), answer };
-        self.commands.send(command).map_err(|_| thread_failed(&self.name))?;
+        self.commands.send(command).map_err(|_| thread::failed(&self.name))?;
         tokio::select! {
             biased;
-            answer = answered => answer.unwrap_or_else(|_| Err(thread_failed(&self.name))),
+            answer = answered => answer.unwrap_or_else(|_| Err(thread::failed(&self.name))),
             () = cancel.cancelled() => Err(Error::cancelled("the call to the model was cancelled")),
         }
     }
 }
 
-fn thread_failed(name: &str) -> Error {
-    Error::unavailable("model-thread-failed", format!("the thread of the model `{name}` failed: see the log"))
+/// A path of any bytes; serde itself takes those that are UTF-8.
+mod any_path {
+    use std::ffi::OsStr;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        AsRef::<OsStr>::as_ref(path).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        std::ffi::OsString::deserialize(deserializer).map(PathBuf::from)
+    }
 }

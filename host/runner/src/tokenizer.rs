@@ -7,9 +7,13 @@ use std::path::Path;
 use llm_bench_core::{Error, Result};
 use tokenizers::Tokenizer;
 
+use crate::folder::check_size;
 use crate::prompt::{Piece, PromptText};
 use crate::settings::ModelSettings;
 use lines::Lines;
+
+/// The largest vocabularies, of a million tokens, take half of it.
+const MAX_BYTES: u64 = 128 << 20;
 
 /// A model's tokenizer with the special tokens that its configuration names.
 pub(crate) struct TextTokenizer {
@@ -30,8 +34,10 @@ pub(crate) struct TextTokenizer {
 
 impl TextTokenizer {
     /// # Errors
-    /// `model-file-broken` for a `tokenizer.json` that is not a tokenizer.
+    /// `model-file-broken` for a `tokenizer.json` that is not a tokenizer, `model-file-too-large` for one of more than
+    /// 128 MiB.
     pub(crate) fn open(folder: &Path, settings: &ModelSettings) -> Result<Self> {
+        check_size(folder, "tokenizer.json", MAX_BYTES)?;
         let mut tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|error| {
             Error::invalid("model-file-broken", format!("`tokenizer.json` is not a tokenizer: {error}"))
         })?;

@@ -116,7 +116,7 @@ impl App {
 }
 
 /// What lies in a folder, in the order of names; nothing for a folder that is not there.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |error: std::io::Error| {
         Error::unavailable(
             "unreadable-folder",

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use llm_bench_core::dataset::Dataset;
 use llm_bench_core::limits::{Budget, Limits};
 use llm_bench_core::model::Model;
-use llm_bench_core::orchestrator::NewBenchmark;
+use llm_bench_core::orchestrator::{FewShotOrder, NewBenchmark};
 use llm_bench_core::plugin::{Plugin, PluginReference};
 use llm_bench_core::{Error, Json, Result, Row};
 
 use crate::app::App;
-use crate::preset::Preset;
+use crate::preset::{DatasetReference, FewShotChoices, TaskPreset};
 
 const DEFAULT_SEED: u64 = 1234;
 const DEFAULT_CONCURRENCY: u32 = 16;
@@ -24,7 +24,11 @@ pub(crate) struct OrderRequest {
     pub(crate) dataset: Option<String>,
     pub(crate) split: Option<String>,
     pub(crate) limit: Option<u64>,
-    pub(crate) few_shot: Option<u32>,
+    pub(crate) few_shot: FewShotChoices,
+    /// Columns that the task knows by another name: that name, and the dataset's column.
+    pub(crate) columns: BTreeMap<String, String>,
+    pub(crate) chat: Option<bool>,
+    pub(crate) system: Option<String>,
     pub(crate) config: Row,
     pub(crate) seed: Option<u64>,
     pub(crate) concurrency: Option<u32>,
@@ -55,30 +59,58 @@ impl App {
             bound.insert(part.clone(), self.catalog.model(name).await?);
         }
         let (task, preset) = self.task(&request.task).await?;
-        let name = dataset_name(&request, preset.as_ref())?;
-        let dataset = self.catalog.dataset(name).await?;
+        let name = self.dataset_name(&request, preset.as_ref()).await?;
+        let dataset = self.catalog.dataset(&name).await?;
         assemble(model, bound, task, preset, dataset, request)
     }
 
     /// A plugin by its name, or the plugin of a preset.
-    pub(crate) async fn task(&self, text: &str) -> Result<(Plugin, Option<Preset>)> {
-        if let Some(preset) = self.preset(text)? {
-            let reference: PluginReference = preset.plugin.parse()?;
-            return Ok((self.plugin(&reference).await?, Some(preset)));
+    pub(crate) async fn task(&self, text: &str) -> Result<(Plugin, Option<TaskPreset>)> {
+        match self.preset(text)? {
+            Some(preset) => self.preset_task(preset.into_task()?).await,
+            None => Ok((self.plugin(&text.parse()?).await?, None)),
         }
-        let reference: PluginReference = text.parse()?;
-        Ok((self.plugin(&reference).await?, None))
     }
-}
 
-/// The dataset asked for, else the preset's.
-pub(crate) fn dataset_name<'a>(request: &'a OrderRequest, preset: Option<&'a Preset>) -> Result<&'a str> {
-    request.dataset.as_deref().or_else(|| preset?.dataset.as_deref()).ok_or_else(|| {
-        Error::invalid(
-            "dataset-missing",
-            format!("task `{}` brings no dataset of its own: name one", request.task),
-        )
-    })
+    /// The plugin of a preset.
+    pub(crate) async fn preset_task(&self, preset: TaskPreset) -> Result<(Plugin, Option<TaskPreset>)> {
+        let reference: PluginReference = preset.plugin.parse()?;
+        Ok((self.plugin(&reference).await?, Some(preset)))
+    }
+
+    /// The dataset asked for, else the preset's; where that is one of the Hub, the registered one that bears the
+    /// preset's name.
+    ///
+    /// # Errors
+    /// `dataset-missing` says what to bring.
+    pub(crate) async fn dataset_name(
+        &self,
+        request: &OrderRequest,
+        preset: Option<&TaskPreset>,
+    ) -> Result<String> {
+        if let Some(name) = &request.dataset {
+            return Ok(name.clone());
+        }
+        let missing = |message: String| Err(Error::invalid("dataset-missing", message));
+        match preset.and_then(|preset| Some((preset, preset.dataset.as_ref()?))) {
+            None => missing(format!("task `{}` brings no dataset of its own: name one", request.task)),
+            Some((_, DatasetReference::Registered(name))) => Ok(name.clone()),
+            Some((preset, DatasetReference::Hub { repository, config })) => {
+                if self.catalog.datasets.find(&preset.name).await?.is_some() {
+                    return Ok(preset.name.clone());
+                }
+                let config = config.as_ref().map_or(String::new(), |config| format!(" ({config})"));
+                let split = request.split.as_ref().or(preset.split.as_ref());
+                let split = split.map_or(String::new(), |split| format!(" of its split `{split}`"));
+                missing(format!(
+                    "task `{}` is about {repository}{config} of the Hugging Face Hub, which is not fetched for you: \
+                     bring the rows{split} as JSON Lines or CSV with `--dataset FILE`, or register them as the \
+                     dataset `{}`",
+                    request.task, preset.name
+                ))
+            }
+        }
+    }
 }
 
 /// Puts the user's choices over the preset's, and these over the defaults.
@@ -86,24 +118,47 @@ pub(crate) fn assemble(
     model: Model,
     parts: BTreeMap<String, Model>,
     task: Plugin,
-    preset: Option<Preset>,
+    preset: Option<TaskPreset>,
     dataset: Dataset,
     request: OrderRequest,
 ) -> Result<NewBenchmark> {
-    let (mut config, split, few_shot) = match preset {
-        Some(preset) => (preset.config, preset.split, preset.few_shot),
-        None => (Row::new(), None, None),
-    };
+    let name = preset.as_ref().map(|preset| preset.name.clone());
+    let preset = preset.unwrap_or_default();
+    let mut config = preset.config;
     config.extend(request.config);
+    let settings = [
+        ("chat", request.chat.or(preset.chat).map(Json::from)),
+        ("system", request.system.or(preset.system).map(Json::from)),
+    ];
+    for (setting, value) in settings {
+        let Some(value) = value else { continue };
+        if task.descriptor.config_schema["properties"].get(setting).is_none() {
+            return Err(Error::invalid(
+                "unknown-setting",
+                format!("task `{}` has no setting `{setting}`: it does not ask that way", task.name),
+            ));
+        }
+        config.insert(setting.to_owned(), value);
+    }
+    let mut columns = preset.columns;
+    columns.extend(request.columns);
+    let few_shot = request.few_shot.or(preset.few_shot);
     Ok(NewBenchmark {
         model,
         parts,
         task,
         config: Json::Object(config),
         dataset,
-        split: request.split.or(split),
+        split: request.split.or(preset.split),
         limit: request.limit,
-        few_shot: request.few_shot.or(few_shot).unwrap_or(0),
+        few_shot: FewShotOrder {
+            count: few_shot.count.unwrap_or(0),
+            split: few_shot.split,
+            sampling: few_shot.sampling.unwrap_or_default(),
+            exclude_evaluated: few_shot.exclude_evaluated,
+        },
+        columns,
+        preset: name,
         seed: request.seed.unwrap_or(DEFAULT_SEED),
         concurrency: request.concurrency.unwrap_or(DEFAULT_CONCURRENCY),
         limits: request.limits.resolve()?,

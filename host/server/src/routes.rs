@@ -8,6 +8,7 @@ mod hardware;
 mod health;
 mod models;
 mod plugins;
+mod presets;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -38,6 +39,7 @@ pub use health::HealthView;
         (name = "models", description = "Models that are registered"),
         (name = "datasets", description = "Datasets that are registered"),
         (name = "plugins", description = "Tasks and scorers as WebAssembly components"),
+        (name = "presets", description = "Names for tasks with their config and dataset, and for groups of such"),
         (name = "host", description = "The host itself")
     )
 )]
@@ -55,6 +57,8 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .routes(routes!(datasets::preview))
         .routes(routes!(plugins::list, plugins::upload))
         .routes(routes!(plugins::show))
+        .routes(routes!(presets::list))
+        .routes(routes!(presets::show))
         .routes(routes!(benchmarks::list, benchmarks::create))
         .routes(routes!(benchmarks::show))
         .routes(routes!(benchmarks::cancel))

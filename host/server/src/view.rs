@@ -3,9 +3,11 @@
 mod benchmark;
 mod comparison;
 mod dataset;
+mod group;
 mod hardware;
 mod model;
 mod plugin;
+mod preset;
 mod sample;
 
 pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
@@ -13,7 +15,9 @@ pub use comparison::{
     ComparedView, ComparisonView, McNemarView, MetricComparisonView, NotComparedView, PairedSamplesView,
 };
 pub use dataset::{DatasetView, PreviewView, SplitView};
+pub use group::{GroupView, MemberView, SkippedView};
 pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingView};
 pub use model::ModelView;
 pub use plugin::PluginView;
+pub use preset::{FewShotView, PresetView};
 pub use sample::{CallView, MeasurementView, SampleView};

@@ -1,5 +1,6 @@
 //! Benchmarks and what belongs to them.
 
+mod draws;
 mod queue;
 
 use std::ops::RangeInclusive;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use llm_bench_core::benchmark::{
-    Benchmark, BenchmarkRepository, Lease, Outcome, Page, Plan, Progress, SampleCursor, Status,
+    Benchmark, BenchmarkRepository, FewShotDraws, Lease, Outcome, Page, Plan, Progress, SampleCursor, Status,
 };
 use llm_bench_core::hardware::HardwareReading;
 use llm_bench_core::id::{BenchmarkId, WorkerId};
@@ -28,7 +29,12 @@ pub(crate) use queue::{ensure_exists, ensure_held};
 #[async_trait]
 impl BenchmarkRepository for Storage {
     /// The lease decides the status: running with one, queued without.
-    async fn insert(&self, benchmark: &Benchmark, lease: Option<(WorkerId, Timestamp)>) -> Result<()> {
+    async fn insert(
+        &self,
+        benchmark: &Benchmark,
+        draws: Option<&FewShotDraws>,
+        lease: Option<(WorkerId, Timestamp)>,
+    ) -> Result<()> {
         const INSERT: &str = "INSERT INTO benchmarks (id, status, plan, total, completed, failed, prompt_tokens,
                 completion_tokens, active_ms, created_at, started_at, cancel_requested, worker_id, lease_until)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -63,7 +69,14 @@ impl BenchmarkRepository for Storage {
             let message = format!("there is a benchmark `{}` already", benchmark.id);
             return Err(Error::conflict("benchmark-exists", message));
         }
+        if let Some(draws) = draws {
+            draws::insert(&mut transaction, benchmark.id, draws).await?;
+        }
         commit(transaction).await
+    }
+
+    async fn few_shot_draws(&self, id: BenchmarkId) -> Result<Option<FewShotDraws>> {
+        draws::find(self, id).await
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, until: Timestamp) -> Result<Option<Benchmark>> {

@@ -38,6 +38,11 @@ impl Pattern {
         Ok(Self { source: pattern.into(), regex })
     }
 
+    /// How many groups the expression has.
+    pub fn groups(&self) -> usize {
+        self.regex.captures_len() - 1
+    }
+
     /// All matches from left to right, as Python's `re.findall` gives them: the match, or its one group. Of several
     /// groups the first that is not empty; an empty text where all are.
     pub fn find_all<'t>(&self, text: &'t str) -> Vec<&'t str> {

@@ -5,22 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Filter;
 
-/// What a benchmark may set. Templates see the row without its gold column.
+/// What a benchmark may set. Templates see the row without its gold column, but for `target`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches, each with a name")]
-pub struct Config {
-    /// Stands before everything: a template. In a chat it is the system message.
-    pub description: Template,
-    /// The question: a template.
-    pub prompt: Template,
+pub struct Settings {
     /// The gold column: the right answer, or a list of right answers. Few-shot examples show the first.
     #[schemars(extend("x-gold" = true))]
     pub answer: String,
     /// Where the gold column holds an object: the entry that holds the answers (`text` in the `answers` of `SQuAD`).
     pub answer_entry: Option<String>,
-    /// What stands between question and answer of an example. Nothing does in a chat.
-    pub delimiter: String,
+    /// The right answer: a template that sees the gold column too, instead of what stands in it.
+    pub target: Option<Template>,
     /// Texts that end the answer; the model's own end always does.
     pub until: Vec<String>,
     /// Most tokens of an answer.
@@ -29,8 +25,6 @@ pub struct Config {
     pub temperature: f32,
     /// Seed of the draws where the temperature is not 0; absent: the benchmark's.
     pub seed: Option<u64>,
-    /// Whether the question is asked as a chat, few-shot examples as its turns.
-    pub chat: bool,
     /// How the answer is read before it is judged; none: as it is, once.
     pub filters: Vec<Filter>,
     /// Whether white space around the answer is ignored.
@@ -57,22 +51,22 @@ pub enum Judgement {
     Em,
     /// `SQuAD`'s F1 over words: the best over them.
     F1,
+    /// One of them stands in it, whatever the case of its letters.
+    Contains,
 }
 
-impl Default for Config {
+impl TaskSettings for Settings {}
+
+impl Default for Settings {
     fn default() -> Self {
-        let template = |source| Template::parse(source).expect("the defaults parse");
         Self {
-            description: template(""),
-            prompt: template("{% if context %}{{ context }}\n{% endif %}Question: {{ question }}\nAnswer:"),
             answer: "answer".into(),
             answer_entry: None,
-            delimiter: " ".into(),
+            target: None,
             until: vec!["\n".into()],
             max_tokens: 64,
             temperature: 0.0,
             seed: None,
-            chat: false,
             filters: Vec::new(),
             strip: true,
             ignore_case: false,
@@ -84,7 +78,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl Settings {
     /// Refuses what has the right shape and makes no sense.
     pub(crate) fn check(&self) -> Result<()> {
         let names: Vec<&str> = self.metrics.iter().map(|judgement| judgement.name()).collect();
@@ -129,6 +123,7 @@ impl Judgement {
             Self::ExactMatch => "exact_match",
             Self::Em => "em",
             Self::F1 => "f1",
+            Self::Contains => "contains",
         }
     }
 
@@ -137,6 +132,9 @@ impl Judgement {
             Self::ExactMatch => "share of answers that equal a right one, but for what the config ignores",
             Self::Em => "share of answers that equal a right one in SQuAD's normal form",
             Self::F1 => "SQuAD's F1 over the words of answer and right answer, the best over the right ones",
+            Self::Contains => {
+                "share of answers in which a right one stands, whatever the case of its letters"
+            }
         }
     }
 }

@@ -29,7 +29,8 @@ impl Filter {
         let distance = self.select.unsigned_abs() as usize;
         let index = if self.select < 0 { matches.len().checked_sub(distance) } else { Some(distance) };
         match index.and_then(|index| matches.get(index)) {
-            Some(found) if !found.is_empty() => strip(found),
+            // Only of several groups an empty one counts as nothing found, as in the reference.
+            Some(found) if !found.is_empty() || self.regex.groups() < 2 => strip(found),
             _ => &self.fallback,
         }
     }
@@ -55,5 +56,7 @@ mod tests {
     fn where_nothing_matches_the_fallback_stands() {
         assert_eq!(filter(r"#### (\d+)", 0).read("I do not know"), "[invalid]");
         assert_eq!(filter(r"\d", -2).read("1"), "[invalid]");
+        assert_eq!(filter(r"answer:(\d*)", 0).read("answer:"), "");
+        assert_eq!(filter(r"answer:(\d*)(x?)", 0).read("answer:"), "[invalid]");
     }
 }

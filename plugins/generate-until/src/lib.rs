@@ -6,18 +6,18 @@ mod config;
 mod filter;
 
 use llm_bench_plugin_sdk::prelude::*;
-use llm_bench_plugin_sdk::text::{squad_exact_match, squad_f1, strip};
-use llm_bench_plugin_sdk::{FinishReason, GenerationRequest, Prompt};
+use llm_bench_plugin_sdk::text::{contains, squad_exact_match, squad_f1, strip};
+use llm_bench_plugin_sdk::{FinishReason, GenerationRequest};
 use serde_json::{Value, json};
 
-pub use config::{Config, Judgement};
+pub use config::{Judgement, Settings};
 pub use filter::Filter;
 
 /// The plugin.
 pub struct GenerateUntil;
 
 impl Plugin for GenerateUntil {
-    type Config = Config;
+    type Config = Prompted<Settings>;
     type Input = Row;
     type Target = Row;
 
@@ -25,7 +25,8 @@ impl Plugin for GenerateUntil {
         Description { parts: &["subject"], ..description!() }
     }
 
-    fn metrics(config: &Config) -> Result<Vec<Metric>> {
+    fn metrics(config: &Self::Config) -> Result<Vec<Metric>> {
+        let config = &config.task;
         config.check()?;
         let metric = |filter: Option<&Filter>, judgement: &Judgement| Metric {
             filter: filter.map(|filter| filter.name.clone()),
@@ -40,13 +41,11 @@ impl Plugin for GenerateUntil {
 
 impl Solver for GenerateUntil {
     fn solve(context: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
-        let config = &context.config;
-        let few_shot = few_shot(context, &sample.input)?;
-        let prompt: Prompt = if config.chat {
-            few_shot.into_chat().into()
-        } else {
-            few_shot.as_text(&config.delimiter).into()
-        };
+        let Prompted { prompt, task: config } = &context.config;
+        let examples = PromptSettings::solve_all(&context.examples, |input, target| {
+            prompt.solved(input, targets(config, input, target)?.swap_remove(0))
+        })?;
+        let prompt = prompt.ask(&sample.input, &examples)?;
         let sampling = Sampling {
             max_tokens: Some(config.max_tokens),
             temperature: Some(config.temperature),
@@ -73,12 +72,12 @@ impl Solver for GenerateUntil {
 impl Scorer for GenerateUntil {
     fn score(
         context: &Context<Self>,
-        _sample: &Sample<Self>,
+        sample: &Sample<Self>,
         solution: &Solution,
         target: &Row,
     ) -> Result<Vec<Measurement>> {
-        let config = &context.config;
-        let targets = targets(config, target)?;
+        let config = &context.config.task;
+        let targets = targets(config, &sample.input, target)?;
         let targets = || targets.iter().map(String::as_str);
         let exact_match = config.exact_match();
         let mut measurements = Vec::new();
@@ -93,6 +92,7 @@ impl Scorer for GenerateUntil {
                     }
                     Judgement::Em => Measurement::of("em", squad_exact_match(answer, targets())),
                     Judgement::F1 => Measurement::of("f1", squad_f1(answer, targets())),
+                    Judgement::Contains => Measurement::of("contains", contains(answer, targets())),
                 };
                 measurements
                     .push(Measurement { filter: filter.map(|filter| filter.name.clone()), ..measurement });
@@ -102,21 +102,13 @@ impl Scorer for GenerateUntil {
     }
 }
 
-fn few_shot(context: &Context<GenerateUntil>, input: &Row) -> Result<FewShot> {
-    let config = &context.config;
-    let solved = context.examples.iter().map(|example| {
-        let answer = targets(config, &example.target)?.swap_remove(0);
-        Ok((config.prompt.render(&example.input)?, answer))
-    });
-    Ok(FewShot {
-        description: config.description.render(input)?,
-        solved: solved.collect::<Result<_>>()?,
-        question: config.prompt.render(input)?,
-    })
-}
-
 /// The right answers: at least one.
-fn targets(config: &Config, target: &Row) -> Result<Vec<String>> {
+fn targets(config: &Settings, input: &Row, target: &Row) -> Result<Vec<String>> {
+    if let Some(template) = &config.target {
+        let mut row = input.clone();
+        row.0.extend(target.0.clone());
+        return Ok(vec![template.render(&row)?]);
+    }
     let path = match &config.answer_entry {
         Some(entry) => &format!("{}.{entry}", config.answer),
         None => &config.answer,

@@ -67,6 +67,42 @@ fn any_right_answer_counts() {
 }
 
 #[test]
+fn an_answer_may_contain_a_right_one() {
+    let contains = |says| measure(says, json!({"metrics": ["contains"]}))[0].value;
+    assert_eq!(contains("It is paris, of course"), Some(1.0));
+    assert_eq!(contains("It is Bonn"), Some(0.0));
+}
+
+#[test]
+fn a_template_may_take_the_right_answer_out_of_the_gold_column() {
+    let model = Says::text("42");
+    let _subject = testing::bind("subject", model.clone());
+    let case = Case {
+        config: json!({"target": "{{ answer.split('#### ')[-1] }}{{ unit }}"}),
+        examples: vec![(json!({"question": "1?", "unit": "m"}), json!({"answer": "so #### 1"}))],
+        input: json!({"question": "2?", "unit": ""}),
+        target: json!({"answer": "thus #### 42"}),
+        ..Case::default()
+    };
+    let solution = case.solve::<GenerateUntil>().unwrap();
+    assert_eq!(model.1.borrow()[0].prompt, "Question: 1?\nAnswer: 1m\n\nQuestion: 2?\nAnswer:".into());
+    assert_eq!(case.score::<GenerateUntil>(&solution).unwrap()[0].value, Some(1.0));
+}
+
+#[test]
+fn an_example_that_does_not_fit_is_named_by_its_number() {
+    let _subject = testing::bind("subject", Says::text("42"));
+    let good = (json!({"question": "1?"}), json!({"answer": "1"}));
+    let bad = (json!({"query": "2?"}), json!({"answer": "2"}));
+    let case = Case { examples: vec![good, bad], ..capital(json!({})) };
+    let error = case.solve::<GenerateUntil>().unwrap_err();
+    assert_eq!(
+        error.message,
+        "few-shot example 2: template: undefined value: `question` is undefined (line 2); the row has `query`"
+    );
+}
+
+#[test]
 fn each_filter_is_measured_by_its_name() {
     let config = json!({"filters": [{"name": "strict", "regex": "is (\\w+)"}, {"name": "last", "regex": "\\w+", "select": -1}]});
     let case = capital(config.clone());

@@ -3,30 +3,31 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Accuracy;
+
 /// What a benchmark may set. Templates see the row without its gold column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Stands before everything: a template. Under a chat template it is the system message.
-    pub description: Template,
-    /// The question: a template.
-    pub prompt: Template,
+pub struct Settings {
     /// The choices: a column that holds a list of texts (`choices`, `choices.text`), or a list of templates, one for
     /// each choice (`["no", "yes"]`, `["{{ sol1 }}", "{{ sol2 }}"]`).
     pub choices: Choices,
     /// How a choice is shown: a template that sees the row and, as `choice`, the choice.
     pub choice: Template,
-    /// A column that holds a list of names of the choices (`choices.label`): the gold column then gives such a name.
-    pub labels: Option<String>,
+    /// What is scored instead of the choice: a template, the same text after each. The prompt then sees `choice` and
+    /// is filled once for each, so that choices stand in the question (a blank filled in two ways).
+    pub continuation: Option<Template>,
+    /// Names of the choices, by which the gold column gives the right one: a column that holds a list of them
+    /// (`choices.label`), or the list itself (`["1", "2"]`).
+    pub labels: Option<Labels>,
     /// The gold column. It gives the text of a choice, or its number from 0, or its letter from A, or a list of
     /// these where several are right.
     #[schemars(extend("x-gold" = true))]
     pub answer: String,
-    /// What stands between question and choice. Nothing does in a chat.
-    pub delimiter: String,
-    /// Whether the question is asked as a chat, few-shot examples as its turns.
-    pub chat: bool,
-    /// Which accuracies to measure.
+    /// What the gold column gives; `any` takes it for a text where a choice reads so, else for a number, else for a
+    /// letter.
+    pub answer_kind: AnswerKind,
+    /// What to measure.
     pub metrics: Vec<Accuracy>,
 }
 
@@ -40,36 +41,51 @@ pub enum Choices {
     Templates(Vec<Template>),
 }
 
-/// What the likeliest choice is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Accuracy {
-    /// That of the greatest log-likelihood.
-    Acc,
-    /// That of the greatest log-likelihood per character.
-    AccNorm,
-    /// That of the greatest log-likelihood per UTF-8 byte.
-    AccBytes,
+/// Where the names of the choices come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a column's name or a list of texts")]
+pub enum Labels {
+    /// A column that holds a list of them.
+    Column(String),
+    /// The same for every row.
+    Names(Vec<String>),
 }
 
-impl Default for Config {
+/// How the gold column gives the right choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    /// Text, number or letter, whichever fits first.
+    #[default]
+    Any,
+    /// A number from 0.
+    Index,
+    /// A letter from A.
+    Letter,
+    /// The text of the choice.
+    Text,
+}
+
+impl Default for Settings {
     fn default() -> Self {
-        let template = |source| Template::parse(source).expect("the defaults parse");
         Self {
-            description: template(""),
-            prompt: template("{% if context %}{{ context }}\n{% endif %}Question: {{ question }}\nAnswer:"),
             choices: Choices::Column("choices".into()),
-            choice: template("{{ choice }}"),
+            choice: Template::parse(AS_IT_IS).expect("the default parses"),
+            continuation: None,
             labels: None,
             answer: "answer".into(),
-            delimiter: " ".into(),
-            chat: false,
+            answer_kind: AnswerKind::Any,
             metrics: vec![Accuracy::Acc, Accuracy::AccNorm],
         }
     }
 }
 
-impl Config {
+impl TaskSettings for Settings {}
+
+/// The default of [`Settings::choice`].
+const AS_IT_IS: &str = "{{ choice }}";
+
+impl Settings {
     /// Refuses what has the right shape and makes no sense.
     pub(crate) fn check(&self) -> Result<()> {
         let repeated =
@@ -84,6 +100,11 @@ impl Config {
                 "config: `metrics`: \"{}\" stands twice",
                 accuracy.name()
             )));
+        }
+        if self.continuation.is_some() && self.metrics.contains(&Accuracy::AccMutualInfo) {
+            return Err(Error::invalid_config(
+                "config: `metrics`: \"acc_mutual_info\" compares choices, but `continuation` is scored instead",
+            ));
         }
         match &self.choices {
             Choices::Templates(templates) if templates.is_empty() => Err(Error::invalid_config(
@@ -107,38 +128,18 @@ impl Config {
                 Choices::Templates(_) => Error::invalid_config("config: `choices`: empty"),
             });
         }
-        if self.choice.source() == "{{ choice }}" {
+        if self.choice.source() == AS_IT_IS {
             return Ok(choices);
         }
-        let mut variables = row.clone();
-        let show = |choice| {
-            variables.0.insert("choice".into(), Value::String(choice));
-            self.choice.render(&variables)
-        };
-        choices.into_iter().map(show).collect()
+        choices.iter().map(|choice| self.choice.render(&with_choice(row, choice))).collect()
     }
 }
 
-impl Accuracy {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Acc => "acc",
-            Self::AccNorm => "acc_norm",
-            Self::AccBytes => "acc_bytes",
-        }
-    }
-
-    pub(crate) fn description(self) -> &'static str {
-        match self {
-            Self::Acc => "share of samples whose right choice has the greatest log-likelihood",
-            Self::AccNorm => {
-                "share of samples whose right choice has the greatest log-likelihood per character"
-            }
-            Self::AccBytes => {
-                "share of samples whose right choice has the greatest log-likelihood per UTF-8 byte"
-            }
-        }
-    }
+/// The row as templates see it that may name the choice.
+pub(crate) fn with_choice(row: &Row, choice: &str) -> Row {
+    let mut row = row.clone();
+    row.0.insert("choice".into(), Value::String(choice.into()));
+    row
 }
 
 /// The choices as a config spells them.

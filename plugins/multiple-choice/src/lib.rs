@@ -1,22 +1,23 @@
 //! Shows the model a question, asks how likely each choice is after it, and takes the likeliest.
 //!
-//! The definitions of accuracy are those of lm-evaluation-harness 0.4.13 (`output_type: multiple_choice`).
+//! The definitions are those of lm-evaluation-harness 0.4.13 (`output_type: multiple_choice`).
 
+mod accuracy;
 mod config;
 mod gold;
-mod ranking;
 
 use llm_bench_plugin_sdk::prelude::*;
-use llm_bench_plugin_sdk::{Chat, Prompt};
+use llm_bench_plugin_sdk::{LogLikelihood, Solved};
 use serde::{Deserialize, Serialize};
 
-pub use config::{Accuracy, Choices, Config};
+pub use accuracy::Accuracy;
+pub use config::{AnswerKind, Choices, Labels, Settings};
 
 /// The plugin.
 pub struct MultipleChoice;
 
 impl Plugin for MultipleChoice {
-    type Config = Config;
+    type Config = Prompted<Settings>;
     type Input = Row;
     type Target = Row;
 
@@ -24,41 +25,52 @@ impl Plugin for MultipleChoice {
         Description { parts: &["subject"], ..description!() }
     }
 
-    fn metrics(config: &Config) -> Result<Vec<Metric>> {
-        config.check()?;
-        Ok(config
-            .metrics
-            .iter()
-            .map(|accuracy| Metric::mean(accuracy.name(), accuracy.description()))
-            .collect())
+    fn metrics(config: &Self::Config) -> Result<Vec<Metric>> {
+        config.task.check()?;
+        let metrics = config.task.metrics.iter();
+        Ok(metrics.map(|accuracy| Metric::mean(accuracy.name(), accuracy.description())).collect())
     }
 }
 
 impl Solver for MultipleChoice {
     fn solve(context: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
-        let config = &context.config;
-        let choices = config.choices_of(&sample.input)?;
-        let few_shot = few_shot(context, &sample.input)?;
-        let (prompt, delimiter) = if config.chat {
-            // The chat template itself stands between question and answer.
-            (Prompt::Chat(Chat { messages: few_shot.into_chat(), continue_final: false }), "")
-        } else {
-            (Prompt::Text(few_shot.as_text(&config.delimiter)), config.delimiter.as_str())
+        let Prompted { prompt, task } = &context.config;
+        let choices = task.choices_of(&sample.input)?;
+        let solved = solved(context)?;
+        let delimiter = prompt.answer_delimiter();
+        let mut requests = match &task.continuation {
+            None => {
+                let asked = prompt.ask(&sample.input, &solved)?;
+                let request = |choice| ScoringRequest::new(asked.clone(), format!("{delimiter}{choice}"));
+                choices.iter().map(request).collect::<Vec<_>>()
+            }
+            Some(continuation) => {
+                let scored = format!("{delimiter}{}", continuation.render(&sample.input)?);
+                let request = |choice: &String| {
+                    let asked = prompt.ask(&config::with_choice(&sample.input, choice), &solved)?;
+                    Ok(ScoringRequest::new(asked, scored.clone()))
+                };
+                choices.iter().map(request).collect::<Result<_>>()?
+            }
         };
-        let likelihoods = Model::open("subject")?.log_likelihood(
-            choices.iter().map(|choice| ScoringRequest::new(prompt.clone(), format!("{delimiter}{choice}"))),
-        )?;
-        if let Some(choice) = likelihoods.iter().position(|likelihood| likelihood.sum.is_nan()) {
+        if task.metrics.contains(&Accuracy::AccMutualInfo) {
+            requests
+                .extend(choices.iter().map(|choice| ScoringRequest::new("", format!("{delimiter}{choice}"))));
+        }
+        let mut likelihoods = Model::open("subject")?.log_likelihood(requests)?;
+        if let Some(place) = likelihoods.iter().position(|likelihood| likelihood.sum.is_nan()) {
+            let choice = place % choices.len();
             return Err(Error::model(format!("the log-likelihood of choice {choice} is not a number")));
         }
-        let choice = ranking::first_maximum(likelihoods.iter().map(|likelihood| likelihood.sum));
+        let without_question = likelihoods.split_off(choices.len());
         let detail = Detail {
-            choice,
-            log_likelihoods: likelihoods.iter().map(|likelihood| finite(likelihood.sum)).collect(),
+            choice: accuracy::first_maximum(likelihoods.iter().map(|likelihood| likelihood.sum)),
+            log_likelihoods: finite_sums(&likelihoods),
             is_greedy: likelihoods.iter().map(|likelihood| likelihood.is_greedy).collect(),
+            without_question: finite_sums(&without_question),
             choices,
         };
-        Solution::answer(&detail.choices[choice]).with_detail(&detail)
+        Solution::answer(&detail.choices[detail.choice]).with_detail(&detail)
     }
 }
 
@@ -69,22 +81,18 @@ impl Scorer for MultipleChoice {
         solution: &Solution,
         target: &Row,
     ) -> Result<Vec<Measurement>> {
-        let config = &context.config;
+        let task = &context.config.task;
         let detail: Detail = solution.detail_as()?;
-        let gold = gold::indices(config, &sample.input, target, &detail.choices)?;
-        let sums: Vec<f64> =
-            detail.log_likelihoods.iter().map(|sum| sum.unwrap_or(f64::NEG_INFINITY)).collect();
-        let measure = |accuracy: &Accuracy| {
-            let chosen = ranking::choose(*accuracy, &sums, &detail.choices);
-            Measurement::of(accuracy.name(), gold.contains(&chosen))
-        };
-        Ok(config.metrics.iter().map(measure).collect())
+        let gold = gold::indices(task, &sample.input, target, &detail.choices)?;
+        let measure =
+            |accuracy: &Accuracy| Measurement::of(accuracy.name(), accuracy.is_right(&detail, &gold));
+        Ok(task.metrics.iter().map(measure).collect())
     }
 }
 
 /// What the scorer needs of a solution, and a person who reads it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Detail {
+pub(crate) struct Detail {
     /// Index of the likeliest choice.
     choice: usize,
     /// The choices as the model saw them, without delimiter.
@@ -93,24 +101,40 @@ struct Detail {
     log_likelihoods: Vec<Option<f64>>,
     /// Whether the model would have written each choice by itself.
     is_greedy: Vec<bool>,
+    /// Summed log-likelihood of each with no question before it, where a metric needs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    without_question: Vec<Option<f64>>,
 }
 
-fn finite(sum: f64) -> Option<f64> {
-    sum.is_finite().then_some(sum)
+impl Detail {
+    fn sums(&self) -> impl Iterator<Item = f64> {
+        self.log_likelihoods.iter().map(|sum| sum.unwrap_or(f64::NEG_INFINITY))
+    }
+
+    fn sums_without_question(&self) -> impl Iterator<Item = f64> {
+        self.without_question.iter().map(|sum| sum.unwrap_or(f64::NEG_INFINITY))
+    }
 }
 
-fn few_shot(context: &Context<MultipleChoice>, input: &Row) -> Result<FewShot> {
-    let config = &context.config;
-    let solved = context.examples.iter().map(|example| {
-        let mut choices = config.choices_of(&example.input)?;
-        let gold = gold::indices(config, &example.input, &example.target, &choices)?;
-        Ok((config.prompt.render(&example.input)?, choices.swap_remove(gold[0])))
-    });
-    Ok(FewShot {
-        description: config.description.render(input)?,
-        solved: solved.collect::<Result<_>>()?,
-        question: config.prompt.render(input)?,
-    })
+fn finite_sums(likelihoods: &[LogLikelihood]) -> Vec<Option<f64>> {
+    likelihoods.iter().map(|likelihood| Some(likelihood.sum).filter(|sum| sum.is_finite())).collect()
+}
+
+/// The examples, each with its first right choice.
+fn solved(context: &Context<MultipleChoice>) -> Result<Vec<Solved>> {
+    let Prompted { prompt, task } = &context.config;
+    let solve = |input: &Row, target: &Row| {
+        let mut choices = task.choices_of(input)?;
+        let gold = gold::indices(task, input, target, &choices)?;
+        let right = choices.swap_remove(gold[0]);
+        match &task.continuation {
+            None => prompt.solved(input, right),
+            Some(continuation) => {
+                prompt.solved(&config::with_choice(input, &right), continuation.render(input)?)
+            }
+        }
+    };
+    PromptSettings::solve_all(&context.examples, solve)
 }
 
 export_task!(MultipleChoice);

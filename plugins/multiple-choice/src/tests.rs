@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use llm_bench_plugin_sdk::testing::{self, Case, ScriptedModel};
-use llm_bench_plugin_sdk::{LogLikelihood, Role};
+use llm_bench_plugin_sdk::{LogLikelihood, Prompt, Role};
 use serde_json::json;
 
 use super::*;
@@ -72,6 +72,48 @@ fn choices_may_be_templates() {
     let solution = case.solve::<MultipleChoice>().unwrap();
     assert_eq!(solution.answer.as_deref(), Some("water"));
     assert_eq!(case.score::<MultipleChoice>(&solution).unwrap()[0].value, Some(1.0));
+}
+
+#[test]
+fn choices_may_stand_in_the_question_with_one_text_to_score_after_them() {
+    let model = LikesFive::default();
+    let _subject = testing::bind("subject", model.clone());
+    let row = |sentence: &str, first: &str, second: &str| json!({"sentence": sentence, "option1": first, "option2": second});
+    let case = Case {
+        config: json!({
+            "choices": ["{{ sentence.split('_')[0] }}{{ option1 }}", "{{ sentence.split('_')[0] }}{{ option2 }}"],
+            "prompt": "{{ choice }}",
+            "continuation": "{{ sentence.split('_', 1)[1].strip() }}",
+            "labels": ["1", "2"],
+        }),
+        examples: vec![(row("An _ flies.", "eagle", "eel"), json!({"answer": "1"}))],
+        input: row("A _ barks.", "cat", "dog"),
+        target: json!({"answer": "2"}),
+        ..Case::default()
+    };
+    let solution = case.solve::<MultipleChoice>().unwrap();
+    let asked = model.0.borrow();
+    assert_eq!(asked[0], ScoringRequest::new("An eagle flies.\n\nA cat", " barks."));
+    assert_eq!(asked[1], ScoringRequest::new("An eagle flies.\n\nA dog", " barks."));
+    // Both are scored alike, and of equal ones the first is taken.
+    assert_eq!(case.score::<MultipleChoice>(&solution).unwrap()[0].value, Some(0.0));
+
+    let no_blank = Case { input: row("Nothing to fill.", "cat", "dog"), ..case };
+    let error = no_blank.solve::<MultipleChoice>().unwrap_err();
+    assert_eq!(error.code, llm_bench_plugin_sdk::ErrorCode::InvalidSample);
+    assert!(error.message.starts_with("template: "), "{error}");
+}
+
+#[test]
+fn mutual_information_asks_each_choice_again_without_the_question() {
+    let model = LikesFive::default();
+    let _subject = testing::bind("subject", model.clone());
+    let case = Case { config: json!({"metrics": ["acc_mutual_info", "exact_match"]}), ..capitals() };
+    let solution = case.solve::<MultipleChoice>().unwrap();
+    assert_eq!(model.0.borrow()[2], ScoringRequest::new("", " Marseille"));
+    let values = case.score::<MultipleChoice>(&solution).unwrap();
+    // Nothing is gained by the question, so the first is taken; nothing would be written.
+    assert_eq!(values, [Measurement::of("acc_mutual_info", false), Measurement::of("exact_match", false)]);
 }
 
 #[test]

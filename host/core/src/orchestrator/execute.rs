@@ -19,7 +19,7 @@ use crate::dataset::{DatasetFiles, RowResult, Split};
 use crate::hardware::HardwareReading;
 use crate::model::Origin;
 use crate::sample::SampleRecord;
-use crate::{Error, Result, Row};
+use crate::{Error, Result};
 
 /// Finished samples are written at least this often, so that little is lost with the process.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
@@ -110,7 +110,7 @@ impl Orchestrator {
     }
 
     /// A split is pinned by its content: other rows under the same name are another benchmark.
-    async fn check_unchanged(&self, split: &Split) -> Result<()> {
+    pub(super) async fn check_unchanged(&self, split: &Split) -> Result<()> {
         let files = DatasetFiles {
             name: split.name.clone(),
             origin: Origin::Path,
@@ -124,26 +124,6 @@ impl Orchestrator {
             "dataset-changed",
             format!("the file of split `{}` is not the one that the benchmark was created on", split.name),
         ))
-    }
-
-    async fn read_examples(&self, benchmark: &Benchmark) -> Result<Vec<Row>> {
-        let Some(few_shot) = &benchmark.plan.few_shot else { return Ok(Vec::new()) };
-        self.check_unchanged(&few_shot.split).await?;
-        let mut examples = vec![None; few_shot.rows.len()];
-        let mut rows = self.ports.datasets.rows(&few_shot.split, 0);
-        while examples.iter().any(Option::is_none) {
-            let row = rows.next().await.ok_or_else(|| {
-                Error::invalid(
-                    "dataset-changed",
-                    "the split of the few-shot examples has fewer rows than before",
-                )
-            })??;
-            let row = row.map_err(|unreadable| unreadable.error)?;
-            for (place, _) in few_shot.rows.iter().enumerate().filter(|(_, wanted)| **wanted == row.index) {
-                examples[place] = Some(row.row.clone());
-            }
-        }
-        Ok(examples.into_iter().flatten().collect())
     }
 }
 

@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::benchmark::{Benchmark, FewShot, Plan, PluginPin, Progress, Status};
+use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin, Progress, Status};
 use crate::dataset::{Dataset, Split};
 use crate::id::BenchmarkId;
 use crate::limits::Limits;
 use crate::model::Model;
-use crate::orchestrator::Orchestrator;
+use crate::orchestrator::{FewShotOrder, Orchestrator};
 use crate::plugin::{Plugin, gold_columns};
 use crate::{Error, Json, Result};
 
 /// The part that the benchmark's own model plays.
 pub(super) const SUBJECT: &str = "subject";
-/// Solved examples before a question, at most: they are held in memory and rendered into every prompt.
-const MOST_FEW_SHOT: u32 = 1000;
 /// Samples in flight, at most.
 const MOST_CONCURRENCY: u32 = 256;
 
@@ -31,8 +29,11 @@ pub struct NewBenchmark {
     pub split: Option<String>,
     /// At most so many rows, from the first.
     pub limit: Option<u64>,
-    /// Solved examples before each question.
-    pub few_shot: u32,
+    pub few_shot: FewShotOrder,
+    /// Columns that the task knows by another name: that name, and the dataset's column.
+    pub columns: BTreeMap<String, String>,
+    /// The preset whose task this is.
+    pub preset: Option<String>,
     pub seed: u64,
     /// Samples in flight at once.
     pub concurrency: u32,
@@ -43,7 +44,7 @@ pub struct NewBenchmark {
 
 impl Orchestrator {
     /// Checks an order and writes down all that it pins.
-    pub(super) async fn plan(&self, order: NewBenchmark) -> Result<Benchmark> {
+    pub(super) async fn plan(&self, order: NewBenchmark) -> Result<(Benchmark, Option<FewShotDraws>)> {
         check_numbers(&order)?;
         check_task(&order)?;
         let split = match &order.split {
@@ -61,10 +62,11 @@ impl Orchestrator {
         }
         let plugin = self.ports.sandbox.load(&order.task.digest).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
-        let gold = gold_columns(&order.dataset.gold, &order.task.descriptor, &order.config);
+        check_columns(&order, split)?;
+        let gold = order.gold_columns();
         check_gold(&order, split, &gold)?;
-        let few_shot = draw_examples(&order, split)?;
-        Ok(Benchmark {
+        let (few_shot, draws) = self.choose_examples(&order, split, rows).await?;
+        let benchmark = Benchmark {
             id: BenchmarkId::new(),
             status: Status::Queued,
             progress: Progress { total: rows, ..Progress::default() },
@@ -88,13 +90,48 @@ impl Orchestrator {
                 gold: gold.into_iter().collect(),
                 rows,
                 few_shot,
+                columns: order.columns,
+                preset: order.preset,
                 seed: order.seed,
                 concurrency: order.concurrency,
                 limits: order.limits,
                 max_failed: order.max_failed,
             },
-        })
+        };
+        Ok((benchmark, draws))
     }
+}
+
+impl NewBenchmark {
+    /// The columns that the solver never sees, by the names that the task knows.
+    pub fn gold_columns(&self) -> BTreeSet<String> {
+        let renamed = |column: &String| {
+            let name = self.columns.iter().find(|(_, source)| *source == column).map(|(name, _)| name);
+            name.unwrap_or(column).clone()
+        };
+        let dataset: Vec<String> = self.dataset.gold.iter().map(renamed).collect();
+        gold_columns(&dataset, &self.task.descriptor, &self.config)
+    }
+}
+
+/// A misspelt column is found here and not in every sample.
+fn check_columns(order: &NewBenchmark, split: &Split) -> Result<()> {
+    match order.columns.values().find(|column| !split.columns.contains(column)) {
+        None => Ok(()),
+        Some(column) => Err(unknown_column(order, split, column, "to rename")),
+    }
+}
+
+fn unknown_column(order: &NewBenchmark, split: &Split, column: &str, purpose: &str) -> Error {
+    Error::invalid(
+        "unknown-column",
+        format!(
+            "split `{}` of dataset `{}` has no column `{column}` {purpose}; its columns are {}",
+            split.name,
+            order.dataset.name,
+            split.columns.join(", ")
+        ),
+    )
 }
 
 fn check_numbers(order: &NewBenchmark) -> Result<()> {
@@ -108,12 +145,6 @@ fn check_numbers(order: &NewBenchmark) -> Result<()> {
         return Err(Error::invalid(
             "invalid-max-failed",
             format!("max_failed is {}; it is a share, 0 to 1", order.max_failed),
-        ));
-    }
-    if order.few_shot > MOST_FEW_SHOT {
-        return Err(Error::invalid(
-            "invalid-few-shot",
-            format!("few_shot is {}; it must be at most {MOST_FEW_SHOT}", order.few_shot),
         ));
     }
     if !order.config.is_object() {
@@ -159,44 +190,13 @@ fn check_task(order: &NewBenchmark) -> Result<()> {
 
 /// A gold column that the data lacks is most often a misspelt config, found here and not in every sample.
 fn check_gold(order: &NewBenchmark, split: &Split, gold: &BTreeSet<String>) -> Result<()> {
-    let missing =
-        gold.iter().find(|column| !split.columns.contains(*column) && !order.dataset.gold.contains(*column));
-    match missing {
+    let is_there = |column: &String| {
+        split.columns.contains(column)
+            || order.dataset.gold.contains(column)
+            || order.columns.contains_key(column)
+    };
+    match gold.iter().find(|column| !is_there(column)) {
         None => Ok(()),
-        Some(column) => Err(Error::invalid(
-            "unknown-column",
-            format!(
-                "split `{}` of dataset `{}` has no column `{column}` for the gold answer; its columns are {}",
-                split.name,
-                order.dataset.name,
-                split.columns.join(", ")
-            ),
-        )),
+        Some(column) => Err(unknown_column(order, split, column, "for the gold answer")),
     }
-}
-
-/// The first rows of `train`. When that is the split under test, one more than needed, so that the row being
-/// evaluated can be left out.
-fn draw_examples(order: &NewBenchmark, evaluated: &Split) -> Result<Option<FewShot>> {
-    let count = u64::from(order.few_shot);
-    if count == 0 {
-        return Ok(None);
-    }
-    let split = order.dataset.splits.iter().find(|split| split.name == "train").ok_or_else(|| {
-        Error::invalid(
-            "no-train-split",
-            format!(
-                "few-shot examples come from the split `train`, which dataset `{}` lacks",
-                order.dataset.name
-            ),
-        )
-    })?;
-    let needed = if split.digest == evaluated.digest { count + 1 } else { count };
-    if split.rows < needed {
-        return Err(Error::invalid(
-            "too-few-examples",
-            format!("{count} few-shot examples were asked for, but split `train` has {} rows", split.rows),
-        ));
-    }
-    Ok(Some(FewShot { split: split.clone(), count: order.few_shot, rows: (0..needed).collect() }))
 }

@@ -7,16 +7,15 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::examples::Examples;
 use super::order::SUBJECT;
 use super::recorder::{Parts, Recorder};
-use crate::Row;
 use crate::benchmark::Plan;
-use crate::dataset::{NumberedRow, UnreadableRow};
+use crate::dataset::{NumberedRow, UnreadableRow, rename};
 use crate::model::TokenUsage;
 use crate::plugin::{GuestCall, LoadedPlugin, gold::split_row};
 use crate::sample::{
-    Context, Example, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, Sample, SampleRecord,
-    Solution,
+    Context, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, Sample, SampleRecord, Solution,
 };
 
 /// What all samples of a benchmark share.
@@ -25,10 +24,7 @@ pub(super) struct SampleRunner {
     pub(super) gold: BTreeSet<String>,
     pub(super) plugin: Arc<dyn LoadedPlugin>,
     pub(super) parts: Arc<Parts>,
-    /// Few-shot examples; one more than wanted where the evaluated row may be among them.
-    pub(super) examples: Vec<Example>,
-    /// The context with the first examples, for every row that is not an example itself.
-    pub(super) context: Arc<Context>,
+    pub(super) examples: Examples,
 }
 
 impl SampleRunner {
@@ -36,23 +32,10 @@ impl SampleRunner {
         plan: Plan,
         plugin: Arc<dyn LoadedPlugin>,
         parts: Arc<Parts>,
-        example_rows: Vec<Row>,
+        examples: Examples,
     ) -> Self {
-        let gold: BTreeSet<String> = plan.gold.iter().cloned().collect();
-        let examples: Vec<Example> = example_rows
-            .into_iter()
-            .map(|row| {
-                let (input, target) = split_row(row, &gold);
-                Example { input, target }
-            })
-            .collect();
-        let count = plan.few_shot.as_ref().map_or(0, |few_shot| few_shot.count as usize);
-        let context = Context {
-            config: plan.config.clone(),
-            examples: examples.iter().take(count).cloned().collect(),
-            seed: plan.seed,
-        };
-        Self { plan, gold, plugin, parts, examples, context: Arc::new(context) }
+        let gold = plan.gold.iter().cloned().collect();
+        Self { plan, gold, plugin, parts, examples }
     }
 
     /// Solves and scores one row. Whatever goes wrong is a failure of this sample; none: it was cancelled.
@@ -79,8 +62,20 @@ impl SampleRunner {
 
     async fn solve_and_score(&self, row: NumberedRow, cancel: &CancellationToken) -> SampleRecord {
         let mut record = blank(row.index);
-        let (input, target) = split_row(row.row, &self.gold);
-        let context = self.context_for(&input, &target);
+        let (input, target) = split_row(rename(row.row, &self.plan.columns), &self.gold);
+        let context = match self.examples.context_for(row.index, &input, &target) {
+            Ok(context) => context,
+            Err(error) => {
+                tracing::error!(row = row.index, ?error, "a sample has no examples");
+                return record.failed(Failure {
+                    kind: FailureKind::Internal,
+                    phase: Phase::Read,
+                    message: error.message,
+                    backtrace: None,
+                    log: None,
+                });
+            }
+        };
         let sample = Sample { index: row.index, input, repeat: 0 };
         let seed = derive_seed(self.plan.seed, &[sample.index, u64::from(sample.repeat)]);
         record.target = Some(target.clone());
@@ -120,17 +115,6 @@ impl SampleRunner {
             models,
             cancel: cancel.child_token(),
         }
-    }
-
-    /// The shared context, unless the row is one of its own examples.
-    fn context_for(&self, input: &Row, target: &Row) -> Arc<Context> {
-        let is_row = |example: &Example| example.input == *input && example.target == *target;
-        if self.examples.len() == self.context.examples.len() || !self.context.examples.iter().any(is_row) {
-            return self.context.clone();
-        }
-        let count = self.context.examples.len();
-        let examples = self.examples.iter().filter(|example| !is_row(example)).take(count).cloned().collect();
-        Arc::new(Context { examples, ..Context::clone(&self.context) })
     }
 
     fn check_declared(&self, measurements: Vec<Measurement>) -> Result<Vec<Measurement>, Failure> {

@@ -192,6 +192,48 @@ async fn weights_outside_the_folder_are_refused() {
 }
 
 #[tokio::test]
+async fn weights_that_a_link_leads_out_of_the_folder_or_into_memory_are_refused() {
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
+    }
+    // ONNX Runtime reads memory at the offset of a tensor that lies in a "file" of this name.
+    let memory = "*/_ORT_MEM_ADDR_/*";
+    for location in ["link", memory] {
+        let folder = copy_of("llama");
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
+        std::fs::create_dir_all(folder.path().join("*/_ORT_MEM_ADDR_")).unwrap();
+        std::fs::write(folder.path().join(memory), "weights").unwrap();
+        let entry = [field(1, b"location"), field(2, location.as_bytes())].concat();
+        let model = field(7, &field(5, &field(13, &entry)));
+        std::fs::write(folder.path().join("model.onnx"), model).unwrap();
+        let error = refusal(folder.path()).await;
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "model-file-outside"), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn a_graph_that_asks_for_the_operator_of_a_library_is_refused_by_the_operators_name() {
+    let folder = copy_of("llama");
+    std::fs::copy(fixture("hostile").join("custom-operator.onnx"), folder.path().join("model.onnx")).unwrap();
+    let error = refusal(folder.path()).await;
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "custom-operator"));
+    assert!(error.message.contains("`Open` of `my.library`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_beyond_every_measure_is_refused_before_it_is_read() {
+    for (name, mebibytes) in [("tokenizer.json", 128), ("config.json", 32), ("chat_template.jinja", 32)] {
+        let folder = copy_of("llama");
+        let file = std::fs::File::create(folder.path().join(name)).unwrap();
+        // Takes no room on the disk.
+        file.set_len((mebibytes << 20) + 1).unwrap();
+        let error = refusal(folder.path()).await;
+        assert_eq!((error.kind, &*error.code), (ErrorKind::TooLarge, "model-file-too-large"), "{name}");
+        assert!(error.message.contains(&format!("`{name}`")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_chat_template_that_does_not_parse_is_refused() {
     let folder = copy_of("llama");
     std::fs::write(folder.path().join("chat_template.jinja"), "{% for %}").unwrap();

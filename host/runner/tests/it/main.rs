@@ -7,6 +7,8 @@ mod calls;
 mod failures;
 mod families;
 mod generation;
+#[cfg(target_os = "linux")]
+mod process;
 mod providers;
 mod reference;
 mod sharing;

@@ -1,4 +1,4 @@
-//! `llm-bench models|datasets|plugins|benchmarks list|show`.
+//! `llm-bench models|datasets|plugins|presets|benchmarks list|show`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommonArguments, ListAction, OutputFormat, output, table};
 use crate::app::{App, AppConfig};
-use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView};
+use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView, PresetView};
 
 /// Benchmarks that a list shows, the newest.
 const BENCHMARKS: u32 = 200;
@@ -93,6 +93,29 @@ pub(super) async fn plugins(action: ListAction) -> Result<ExitCode> {
         }
         ListAction::Show { name, common } => {
             show_one(&common, &PluginView::from(open(&common).await?.plugin(&name.parse()?).await?))
+        }
+    }
+}
+
+pub(super) async fn presets(action: ListAction) -> Result<ExitCode> {
+    match action {
+        ListAction::List { common } => {
+            let presets = open(&common).await?.presets()?;
+            let views: Vec<PresetView> = presets.into_iter().map(PresetView::from).collect();
+            let header = ["name", "plugin", "dataset", "split", "few-shot", "description"];
+            show_list(&common, &views, &header, &[4], |preset| {
+                vec![
+                    preset.name.clone(),
+                    preset.plugin.clone().unwrap_or_else(|| format!("group of {}", preset.members.len())),
+                    preset.dataset.clone().unwrap_or_default(),
+                    preset.split.clone().unwrap_or_default(),
+                    preset.few_shot.count.map_or(String::new(), |count| count.to_string()),
+                    preset.description.clone(),
+                ]
+            })
+        }
+        ListAction::Show { name, common } => {
+            show_one(&common, &PresetView::from(open(&common).await?.known_preset(&name)?))
         }
     }
 }

@@ -8,7 +8,8 @@ use llm_bench_core::plugin::Plugin;
 use llm_bench_core::{Error, Json, Result, Row};
 
 use crate::app::App;
-use crate::preset::Preset;
+use crate::bundled::entries;
+use crate::preset::TaskPreset;
 
 /// Marks the content that a component must have, as in `task.wasm@sha256:…`.
 const DIGEST_MARK: &str = "@sha256:";
@@ -45,16 +46,22 @@ impl App {
         ))
     }
 
-    /// A registered dataset, a folder with a `dataset.toml`, a file, or several as `train=a.jsonl,test=b.jsonl`.
-    pub(super) async fn dataset_or_files(&self, text: &str) -> Result<Dataset> {
+    /// A registered dataset, a folder (with a `dataset.toml`, or with a file a split), a file, or several as
+    /// `train=a.jsonl,test=b.jsonl`. A file that names no split is taken for `split`, or for `test`.
+    pub(super) async fn dataset_or_files(&self, text: &str, split: Option<&str>) -> Result<Dataset> {
         if let Some(dataset) = self.catalog.datasets.find(text).await? {
             return Ok(dataset);
         }
-        if Path::new(text).is_dir() {
-            return self.datasets.inspect_folder(&absolute(Path::new(text))?, Origin::Path).await;
-        }
-        let splits = if Path::new(text).exists() {
-            vec![("test".to_owned(), absolute(Path::new(text))?)]
+        let path = Path::new(text);
+        let splits = if path.is_dir() {
+            let folder = absolute(path)?;
+            let splits = split_files(&folder)?;
+            if splits.is_empty() || folder.join("dataset.toml").exists() {
+                return self.datasets.inspect_folder(&folder, Origin::Path).await;
+            }
+            splits
+        } else if path.exists() {
+            vec![(split.unwrap_or("test").to_owned(), absolute(path)?)]
         } else if text.contains('=') {
             named_splits(text)?
         } else if text.contains(['/', '.']) {
@@ -68,7 +75,7 @@ impl App {
     }
 
     /// A component's file, a preset, or a plugin.
-    pub(super) async fn task_or_file(&self, text: &str) -> Result<(Plugin, Option<Preset>)> {
+    pub(super) async fn task_or_file(&self, text: &str) -> Result<(Plugin, Option<TaskPreset>)> {
         let (path, digest) = match text.split_once(DIGEST_MARK) {
             Some((path, digest)) => (path, Some(digest)),
             None => (text, None),
@@ -94,6 +101,20 @@ impl App {
             _ => Ok((plugin, None)),
         }
     }
+}
+
+/// Endings of files of rows.
+pub(super) const ROW_FILES: [&str; 4] = ["jsonl", "ndjson", "json", "csv"];
+
+/// The files of rows in a folder, each a split by its name.
+fn split_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let is_row_file = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        path.is_file() && ending.is_some_and(|ending| ROW_FILES.contains(&ending))
+    };
+    let files = entries(folder)?.into_iter().filter(is_row_file);
+    let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(files.map(|path| (name(&path), path)).collect())
 }
 
 fn named_splits(text: &str) -> Result<Vec<(String, PathBuf)>> {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use jiff::Timestamp;
 use llm_bench_core::Row;
-use llm_bench_core::benchmark::{SampleCursor, Status};
+use llm_bench_core::benchmark::{FewShotSampling, SampleCursor, Status};
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::limits::Budget;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::extract::{Json, Path, Query};
 use crate::order::{LimitChoices, OrderRequest};
 use crate::page::{PageQuery, PageView};
+use crate::preset::FewShotChoices;
 use crate::problem::Problem;
 use crate::view::{BenchmarkView, ReadingView, SampleView};
 
@@ -34,9 +35,30 @@ pub struct CreateBenchmark {
     /// At most so many rows, from the first.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// Solved examples before each question, from the split `train`; 0 unless given.
+    /// Solved examples before each question; 0 unless given.
     #[serde(default)]
     pub few_shot: Option<u32>,
+    /// Where the examples come from; `train` unless given.
+    #[serde(default)]
+    pub few_shot_split: Option<String>,
+    /// `first` (unless given): the first rows, or `random`: rows drawn for each question, as lm-evaluation-harness
+    /// draws them from `seed`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub few_shot_sampling: Option<FewShotSampling>,
+    /// Whether rows that equal the evaluated one are left out of its examples; where both come from one split unless
+    /// given.
+    #[serde(default)]
+    pub few_shot_exclude_evaluated: Option<bool>,
+    /// Columns that the task knows by another name: that name, and the dataset's column.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+    /// Whether to ask by the model's chat template.
+    #[serde(default)]
+    pub chat: Option<bool>,
+    /// Instructions to the model, before everything.
+    #[serde(default)]
+    pub system: Option<String>,
     /// The task's settings; its `config_schema` says which.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -75,7 +97,15 @@ impl From<CreateBenchmark> for OrderRequest {
             dataset: body.dataset,
             split: body.split,
             limit: body.limit,
-            few_shot: body.few_shot,
+            few_shot: FewShotChoices {
+                count: body.few_shot,
+                split: body.few_shot_split,
+                sampling: body.few_shot_sampling,
+                exclude_evaluated: body.few_shot_exclude_evaluated,
+            },
+            columns: body.columns,
+            chat: body.chat,
+            system: body.system,
             config: body.config,
             seed: body.seed,
             concurrency: body.concurrency,

@@ -30,6 +30,14 @@ pub struct BenchmarkView {
     #[schema(value_type = Object)]
     pub config: Json,
     pub few_shot: u32,
+    /// Where the few-shot examples come from.
+    pub few_shot_split: Option<String>,
+    /// `first` or `random`.
+    pub few_shot_sampling: Option<String>,
+    /// Columns that the task knows by another name: that name, and the dataset's column.
+    pub columns: BTreeMap<String, String>,
+    /// The preset whose task this is.
+    pub preset: Option<String>,
     pub seed: u64,
     pub concurrency: u32,
     pub samples: SamplesView,
@@ -107,7 +115,11 @@ impl From<Benchmark> for BenchmarkView {
             split_digest: plan.split.digest,
             parts: plan.parts.into_iter().map(|(part, model)| (part, model.name)).collect(),
             config: plan.config,
-            few_shot: plan.few_shot.map_or(0, |few_shot| few_shot.count),
+            few_shot: plan.few_shot.as_ref().map_or(0, |few_shot| few_shot.count),
+            few_shot_sampling: plan.few_shot.as_ref().map(|few_shot| few_shot.sampling.as_str().to_owned()),
+            few_shot_split: plan.few_shot.map(|few_shot| few_shot.split.name),
+            columns: plan.columns,
+            preset: plan.preset,
             seed: plan.seed,
             concurrency: plan.concurrency,
             samples: SamplesView {

@@ -46,7 +46,10 @@ impl Database {
     /// A running benchmark, and who holds it until `at(60)`.
     pub(crate) async fn running(&self) -> (BenchmarkId, WorkerId) {
         let (benchmark, worker) = (benchmark(), WorkerId::new());
-        self.benchmarks().insert(&benchmark, Some((worker, at(60)))).await.expect("a benchmark is stored");
+        self.benchmarks()
+            .insert(&benchmark, None, Some((worker, at(60))))
+            .await
+            .expect("a benchmark is stored");
         (benchmark.id, worker)
     }
 }
@@ -110,6 +113,8 @@ pub(crate) fn benchmark() -> Benchmark {
             gold: vec!["answer".to_owned()],
             rows: 1_000,
             few_shot: None,
+            columns: BTreeMap::from([("question".to_owned(), "q".to_owned())]),
+            preset: Some("capitals-5-shot".to_owned()),
             seed: u64::MAX,
             concurrency: 8,
             limits: Limits::default(),

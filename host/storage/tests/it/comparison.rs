@@ -29,7 +29,7 @@ impl Database {
         let mut benchmark = benchmark();
         benchmark.plan.metrics = metrics.to_vec();
         let worker = WorkerId::new();
-        self.benchmarks().insert(&benchmark, Some((worker, at(60)))).await.unwrap();
+        self.benchmarks().insert(&benchmark, None, Some((worker, at(60)))).await.unwrap();
         self.benchmarks().record_samples(benchmark.id, worker, samples, 0).await.unwrap();
         benchmark.status = Status::Completed;
         benchmark

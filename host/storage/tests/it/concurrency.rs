@@ -20,7 +20,7 @@ const SAMPLES: &str = "STORAGE_TEST_SAMPLES";
 async fn two_workers_never_hold_the_same_benchmark() {
     let database = Database::new().await;
     for _ in 0..40 {
-        database.benchmarks().insert(&benchmark(), None).await.unwrap();
+        database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
     }
     let mut claiming = Vec::new();
     for _ in 0..4 {
@@ -134,7 +134,7 @@ fn next_line<T: std::str::FromStr<Err: std::fmt::Debug>>(output: &mut impl BufRe
 async fn two_processes_write_at_once_and_nothing_is_lost() {
     let database = Database::new().await;
     for _ in 0..2 {
-        database.benchmarks().insert(&benchmark(), None).await.unwrap();
+        database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
     }
     let children = [start_child(&database.path, 100), start_child(&database.path, 100)];
     for mut child in children {
@@ -149,7 +149,7 @@ async fn two_processes_write_at_once_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_killed_process_loses_no_sample_that_it_recorded() {
     let database = Database::new().await;
-    database.benchmarks().insert(&benchmark(), None).await.unwrap();
+    database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
     let mut child = start_child(&database.path, 1_000_000);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let id: BenchmarkId = next_line(&mut output, "claimed ");

@@ -12,7 +12,7 @@ async fn benchmarks_are_walked_once_newest_first_while_more_are_added() {
     let mut expected = Vec::new();
     for _ in 0..10 {
         let benchmark = benchmark();
-        database.benchmarks().insert(&benchmark, None).await.unwrap();
+        database.benchmarks().insert(&benchmark, None, None).await.unwrap();
         expected.insert(0, benchmark.id);
     }
 
@@ -20,7 +20,7 @@ async fn benchmarks_are_walked_once_newest_first_while_more_are_added() {
     loop {
         let page = database.benchmarks().list(None, after, 3).await.unwrap();
         walked.extend(page.items.iter().map(|benchmark| benchmark.id));
-        database.benchmarks().insert(&benchmark(), None).await.unwrap();
+        database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
         after = page.next;
         if after.is_none() {
             break;
@@ -34,7 +34,7 @@ async fn a_list_can_be_of_one_status() {
     let database = Database::new().await;
     let (running, worker) = database.running().await;
     for _ in 0..3 {
-        database.benchmarks().insert(&benchmark(), None).await.unwrap();
+        database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
     }
     let cancelled = database.benchmarks().list(None, None, 1).await.unwrap().items[0].id;
     database.benchmarks().request_cancel(cancelled, at(1)).await.unwrap();

@@ -2,7 +2,8 @@
 
 use llm_bench_core::ErrorKind;
 use llm_bench_core::benchmark::{
-    BenchmarkRepository, ErrorNote, FewShot, Lease, Metric, Outcome, Speed, Status,
+    BenchmarkRepository, ErrorNote, FewShot, FewShotDraws, FewShotSampling, Lease, Metric, Outcome, Speed,
+    Status,
 };
 use llm_bench_core::hardware::{GpuInfo, Gpus, HardwareInfo, HardwareSummary};
 use llm_bench_core::id::{BenchmarkId, WorkerId};
@@ -66,19 +67,35 @@ fn outcome() -> Outcome {
 async fn a_submitted_benchmark_is_found_as_it_was_given() {
     let database = Database::new().await;
     let mut benchmark = benchmark();
-    benchmark.plan.few_shot = Some(FewShot { split: split("train"), rows: vec![3, 1, 2], count: 2 });
-    database.benchmarks().insert(&benchmark, None).await.unwrap();
+    benchmark.plan.few_shot = Some(FewShot {
+        split: split("train"),
+        rows: vec![3, 1, 2],
+        count: 2,
+        sampling: FewShotSampling::First,
+    });
+    database.benchmarks().insert(&benchmark, None, None).await.unwrap();
 
     assert_eq!(database.benchmarks().find(benchmark.id).await.unwrap(), Some(benchmark));
     assert_eq!(database.benchmarks().find(BenchmarkId::new()).await.unwrap(), None);
 }
 
 #[tokio::test]
+async fn the_few_shot_rows_of_a_benchmark_are_kept_beside_its_plan() {
+    let database = Database::new().await;
+    let (random, plain) = (benchmark(), benchmark());
+    let draws = FewShotDraws { count: 2, rows: vec![7, 0, 40_000, 1 << 40] };
+    database.benchmarks().insert(&random, Some(&draws), None).await.unwrap();
+    database.benchmarks().insert(&plain, None, None).await.unwrap();
+    assert_eq!(database.benchmarks().few_shot_draws(random.id).await.unwrap(), Some(draws));
+    assert_eq!(database.benchmarks().few_shot_draws(plain.id).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn the_same_benchmark_cannot_be_submitted_twice() {
     let database = Database::new().await;
     let benchmark = benchmark();
-    database.benchmarks().insert(&benchmark, None).await.unwrap();
-    let error = database.benchmarks().insert(&benchmark, None).await.unwrap_err();
+    database.benchmarks().insert(&benchmark, None, None).await.unwrap();
+    let error = database.benchmarks().insert(&benchmark, None, None).await.unwrap_err();
     assert_eq!((error.kind, &*error.code), (ErrorKind::Conflict, "benchmark-exists"));
 }
 
@@ -87,7 +104,7 @@ async fn a_config_nested_too_deep_to_be_read_again_is_refused() {
     let database = Database::new().await;
     let mut benchmark = benchmark();
     benchmark.plan.config = (0..127).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
-    let error = database.benchmarks().insert(&benchmark, None).await.unwrap_err();
+    let error = database.benchmarks().insert(&benchmark, None, None).await.unwrap_err();
     assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "not-storable"));
     assert!(error.message.contains("the plan"), "{error}");
 }
@@ -96,8 +113,8 @@ async fn a_config_nested_too_deep_to_be_read_again_is_refused() {
 async fn workers_claim_the_oldest_first_and_nothing_from_an_empty_queue() {
     let database = Database::new().await;
     let (older, newer) = (benchmark(), benchmark());
-    database.benchmarks().insert(&newer, None).await.unwrap();
-    database.benchmarks().insert(&older, None).await.unwrap();
+    database.benchmarks().insert(&newer, None, None).await.unwrap();
+    database.benchmarks().insert(&older, None, None).await.unwrap();
 
     let first = database.benchmarks().claim(WorkerId::new(), at(1), at(61)).await.unwrap().unwrap();
     assert_eq!((first.id, first.status, first.started_at), (older.id, Status::Running, Some(at(1))));
@@ -183,7 +200,7 @@ async fn a_benchmark_cannot_end_as_running() {
 async fn a_queued_benchmark_is_cancelled_at_once() {
     let database = Database::new().await;
     let benchmark = benchmark();
-    database.benchmarks().insert(&benchmark, None).await.unwrap();
+    database.benchmarks().insert(&benchmark, None, None).await.unwrap();
 
     let cancelled = database.benchmarks().request_cancel(benchmark.id, at(5)).await.unwrap();
     assert_eq!((cancelled.status, cancelled.finished_at), (Status::Cancelled, Some(at(5))));

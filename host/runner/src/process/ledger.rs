@@ -1,0 +1,290 @@
+//! The calls that a child has to answer, and what is known of the child: shared by all who deal with it.
+
+use std::collections::HashMap;
+use std::process::Child;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use llm_bench_core::model::ModelAnswer;
+use llm_bench_core::{Error, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::sync::oneshot;
+
+use super::activity::Activity;
+use super::parent::Readiness;
+use super::protocol::FromChild;
+use super::{ProcessConfig, ending};
+
+pub(super) struct Ledger {
+    pub(super) name: String,
+    pub(super) config: ProcessConfig,
+    state: Mutex<State>,
+}
+
+/// How a child ended.
+#[derive(Clone)]
+pub(super) struct Ended {
+    pub(super) error: Error,
+    pub(super) at: Instant,
+    /// Whether it had answered a call well.
+    pub(super) was_useful: bool,
+}
+
+struct State {
+    /// From its start until it is waited for.
+    child: Option<Child>,
+    /// Calls that the child has not answered; those that nobody waits for any more have no sender.
+    calls: HashMap<u64, Option<oneshot::Sender<Result<ModelAnswer>>>>,
+    next: u64,
+    /// There until the child is ready.
+    ready: Option<oneshot::Sender<Result<Readiness>>>,
+    activity: Activity,
+    was_useful: bool,
+    /// What the child said before it ended by itself.
+    refusal: Option<Error>,
+    /// Nobody wants the child any more.
+    is_dismissed: bool,
+    ended: Option<Ended>,
+}
+
+impl Ledger {
+    pub(super) fn new(name: &str, config: ProcessConfig, ready: oneshot::Sender<Result<Readiness>>) -> Self {
+        let state = State {
+            child: None,
+            calls: HashMap::new(),
+            next: 0,
+            ready: Some(ready),
+            activity: Activity::new(Instant::now()),
+            was_useful: false,
+            refusal: None,
+            is_dismissed: false,
+            ended: None,
+        };
+        Self { name: name.to_owned(), config, state: Mutex::new(state) }
+    }
+
+    /// Takes a call in and gives its id.
+    ///
+    /// # Errors
+    /// Why the child ended, if it has.
+    pub(super) fn enter(&self, answer: oneshot::Sender<Result<ModelAnswer>>) -> Result<u64> {
+        let mut state = self.lock();
+        if let Some(ended) = &state.ended {
+            return Err(ended.error.clone());
+        }
+        if !state.is_busy() {
+            state.activity.restart(Instant::now());
+        }
+        let id = state.next;
+        state.next += 1;
+        state.calls.insert(id, Some(answer));
+        Ok(id)
+    }
+
+    /// Notes that nobody waits for a call; says whether the child still has to be told. Its answer is still due: a
+    /// child that does not give it is stuck.
+    pub(super) fn abandon(&self, id: u64) -> bool {
+        self.lock().calls.get_mut(&id).is_some_and(|sender| sender.take().is_some())
+    }
+
+    /// Fails one call, which the child never got.
+    pub(super) fn fail(&self, id: u64, error: Error) {
+        if let Some(Some(sender)) = self.lock().calls.remove(&id) {
+            // A receiver that is gone wants no answer.
+            let _ = sender.send(Err(error));
+        }
+    }
+
+    /// Notes what the child says.
+    pub(super) fn hear(&self, message: FromChild) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        match message {
+            FromChild::Opened => state.is_ready(Readiness::Opened, now),
+            FromChild::Described(description) => {
+                state.is_ready(Readiness::Described(description), now);
+                // That was all it is for.
+                state.is_dismissed = true;
+            }
+            FromChild::Refused(refusal) => state.refusal = Some(refusal.into()),
+            FromChild::Answer { id, answer } => {
+                // An answer to what was not asked is no sign of work.
+                let Some(call) = state.calls.remove(&id) else { return };
+                state.activity.restart(now);
+                state.was_useful |= answer.is_ok();
+                drop(state);
+                if let Some(sender) = call {
+                    let _ = sender.send(answer.map_err(Error::from));
+                }
+            }
+            FromChild::Alive { processor } => state.activity.alive(processor, now),
+        }
+    }
+
+    /// Takes charge of the child that was started; one that nobody wants any more ends at once.
+    pub(super) fn adopt(&self, child: Child) {
+        let mut state = self.lock();
+        state.child = Some(child);
+        if state.is_dismissed || state.ended.is_some() {
+            state.kill();
+        }
+    }
+
+    /// The child's status, if it has ended by itself.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut state = self.lock();
+        state.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Ends the child if it still lives, and gives it up to be waited for.
+    pub(super) fn release(&self) -> Option<Child> {
+        let mut state = self.lock();
+        state.kill();
+        state.child.take()
+    }
+
+    /// Nobody wants the child any more.
+    pub(super) fn dismiss(&self) {
+        let mut state = self.lock();
+        state.is_dismissed = true;
+        state.kill();
+    }
+
+    /// What the child did lately could not be seen.
+    pub(super) fn forgive(&self, now: Instant) {
+        self.lock().activity.restart(now);
+    }
+
+    /// Ends the child if it has work and does not get on with it.
+    pub(super) fn end_if_stuck(&self, now: Instant) {
+        let mut state = self.lock();
+        if !state.is_busy() {
+            return;
+        }
+        if let Some(reason) = state.activity.overdue(self.config.call_deadline, now) {
+            state.kill();
+            drop(state);
+            // Not only when its pipes close: a child of the child may hold them open.
+            self.end(ending::hung(&self.name, &reason));
+        }
+    }
+
+    /// Fails everything that waits for the child. What it said itself, or was ended for, comes before `error`.
+    pub(super) fn end(&self, error: Error) {
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return;
+        }
+        let was_loaded = state.ready.is_none();
+        let error = state.refusal.take().unwrap_or(error);
+        state.ended = Some(Ended { error: error.clone(), at: Instant::now(), was_useful: state.was_useful });
+        let (calls, ready) = (std::mem::take(&mut state.calls), state.ready.take());
+        let is_dismissed = state.is_dismissed;
+        drop(state);
+        if was_loaded && !is_dismissed {
+            tracing::error!(model = self.name, calls = calls.len(), ?error, "a model's process ended");
+        }
+        for sender in calls.into_values().flatten() {
+            let _ = sender.send(Err(error.clone()));
+        }
+        if let Some(ready) = ready {
+            let _ = ready.send(Err(error));
+        }
+    }
+
+    pub(super) fn ended(&self) -> Option<Ended> {
+        self.lock().ended.clone()
+    }
+
+    /// The error of a call whose sender was lost.
+    pub(super) fn lost(&self) -> Error {
+        self.ended().map_or_else(|| crate::thread::failed(&self.name), |ended| ended.error)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_busy(&self) -> bool {
+        self.ready.is_some() || !self.calls.is_empty()
+    }
+
+    fn is_ready(&mut self, readiness: Readiness, now: Instant) {
+        self.activity.restart(now);
+        if let Some(ready) = self.ready.take() {
+            // A model whose loading was given up is dismissed.
+            let _ = ready.send(Ok(readiness));
+        }
+    }
+
+    /// Kills the child and what it started; the id is its own until it is waited for.
+    fn kill(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let killed = group.map(|group| kill_process_group(group, Signal::KILL));
+        if !matches!(killed, Some(Ok(())))
+            && let Err(error) = child.kill()
+        {
+            tracing::warn!(%error, "a model's process cannot be ended");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::process::ModelCommand;
+
+    fn ledger() -> (Ledger, oneshot::Receiver<Result<Readiness>>) {
+        let command = ModelCommand { program: "none".into(), arguments: vec![], environment: vec![] };
+        let (ready, readiness) = oneshot::channel();
+        (Ledger::new("m", ProcessConfig::new(command), ready), readiness)
+    }
+
+    /// Long after every deadline.
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(100_000)
+    }
+
+    #[test]
+    fn a_child_that_is_never_ready_is_stuck() {
+        let (ledger, mut readiness) = ledger();
+        ledger.end_if_stuck(later());
+        assert_eq!(readiness.try_recv().unwrap().err().unwrap().code, "model-hung");
+    }
+
+    #[test]
+    fn a_child_without_a_call_is_idle_and_one_with_a_call_is_stuck_even_if_nobody_waits_for_it() {
+        let (ledger, mut readiness) = ledger();
+        ledger.hear(FromChild::Opened);
+        assert!(matches!(readiness.try_recv(), Ok(Ok(Readiness::Opened))));
+        ledger.end_if_stuck(later());
+        assert!(ledger.ended().is_none());
+
+        let (answer, _) = oneshot::channel();
+        let id = ledger.enter(answer).unwrap();
+        assert!(ledger.abandon(id), "the child is told");
+        assert!(!ledger.abandon(id), "and not twice");
+        ledger.end_if_stuck(later());
+        assert_eq!(ledger.ended().unwrap().error.code, "model-hung");
+        assert_eq!(ledger.enter(oneshot::channel().0).unwrap_err().code, "model-hung");
+    }
+
+    #[test]
+    fn all_calls_fail_by_what_came_first() {
+        let (ledger, _readiness) = ledger();
+        let (answer, mut answered) = oneshot::channel();
+        ledger.enter(answer).unwrap();
+        ledger.hear(FromChild::Refused(Error::invalid("model-file-broken", "why").into()));
+        ledger.end(Error::unavailable("model-crashed", "it ended"));
+        ledger.end(Error::unavailable("model-hung", "too late"));
+        assert_eq!(answered.try_recv().unwrap().unwrap_err().code, "model-file-broken");
+    }
+}

@@ -1,0 +1,180 @@
+//! What `llm-bench run` is told.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use llm_bench_core::Result;
+use llm_bench_core::benchmark::FewShotSampling;
+use llm_bench_core::limits::Budget;
+
+use crate::cli::model_arguments::ModelArguments;
+use crate::cli::{DataArguments, OutputFormat, sources};
+use crate::order::{LimitChoices, OrderRequest};
+use crate::preset::FewShotChoices;
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// A registered model, or a folder with an ONNX model.
+    #[arg(long, value_name = "M")]
+    pub(super) model: String,
+    /// A preset or a group of them (`llm-bench presets list`), a plugin (name or name@version), or a .wasm file
+    /// (FILE@sha256:DIGEST pins its content).
+    #[arg(long, value_name = "T")]
+    pub(super) task: String,
+    /// A registered dataset, a file (JSON Lines or CSV), a folder with a file a split (test.jsonl), or
+    /// train=a.jsonl,test=b.jsonl. A preset may bring its own. For a group: folders in which the members' files or
+    /// folders bear their names, and such files.
+    #[arg(long, value_name = "D", num_args = 1..)]
+    pub(super) dataset: Vec<String>,
+    /// The split to evaluate [default: the preset's, else test, else validation, else the first].
+    #[arg(long, value_name = "S")]
+    pub(super) split: Option<String>,
+    /// At most so many rows, from the first.
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u64>,
+    /// Solved examples before each question [default: the preset's, else 0].
+    #[arg(long, value_name = "K")]
+    pub(super) few_shot: Option<u32>,
+    /// How examples are chosen: the first rows, or rows drawn for each question as lm-evaluation-harness draws them.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) few_shot_sampling: Option<SamplingArgument>,
+    /// The split that examples come from [default: the preset's, else train].
+    #[arg(long, value_name = "S")]
+    pub(super) few_shot_split: Option<String>,
+    /// Ask by the model's chat template; `--chat false` where a preset does.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) chat: Option<bool>,
+    /// Instructions to the model, before everything.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) system: Option<String>,
+    /// A column of the dataset under the name that the task knows, such as question=query.
+    #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = parse_column)]
+    pub(super) columns: Vec<(String, String)>,
+    /// The task's settings: a JSON object, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(super) config: Option<String>,
+    /// A model for a further part of the task, such as judge=M.
+    #[arg(long = "part", value_name = "NAME=M", value_parser = parse_part)]
+    pub(super) parts: Vec<(String, String)>,
+    /// [default: 1234]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Samples in flight at once, 1 to 256 [default: 16].
+    #[arg(long, value_name = "N")]
+    pub(super) concurrency: Option<u32>,
+    /// What one sample of the task may use.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) budget: BudgetArgument,
+    /// WebAssembly fuel of a sample, instead of the budget's.
+    #[arg(long, value_name = "N")]
+    pub(super) fuel: Option<u64>,
+    /// Memory of a sample in MiB, instead of the budget's.
+    #[arg(long, value_name = "N")]
+    pub(super) memory_mib: Option<u64>,
+    /// Seconds a sample may compute, instead of the budget's.
+    #[arg(long, value_name = "N")]
+    pub(super) timeout_s: Option<u64>,
+    /// The share of samples, 0 to 1, that may fail before the benchmark does [default: 0.1].
+    #[arg(long, value_name = "SHARE")]
+    pub(super) max_failed: Option<f64>,
+    /// A table for people, or JSON for machines.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: OutputFormat,
+    /// Write the result to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Write one JSON line per sample, in dataset order, with every model call.
+    #[arg(long, value_name = "FILE")]
+    pub(super) samples: Option<PathBuf>,
+    /// Run each model in a child process, as `serve` does: one that crashes, hangs or wants all memory fails alone.
+    #[arg(long)]
+    pub(super) model_process: bool,
+    #[command(flatten)]
+    pub(super) models: ModelArguments,
+    #[command(flatten)]
+    pub(super) data: DataArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum BudgetArgument {
+    /// Compiled tasks that do little.
+    Small,
+    #[default]
+    Normal,
+    /// Interpreted tasks (Python, JavaScript) on long texts.
+    Large,
+}
+
+impl From<BudgetArgument> for Budget {
+    fn from(budget: BudgetArgument) -> Self {
+        match budget {
+            BudgetArgument::Small => Self::Small,
+            BudgetArgument::Normal => Self::Normal,
+            BudgetArgument::Large => Self::Large,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SamplingArgument {
+    First,
+    Random,
+}
+
+impl From<SamplingArgument> for FewShotSampling {
+    fn from(sampling: SamplingArgument) -> Self {
+        match sampling {
+            SamplingArgument::First => Self::First,
+            SamplingArgument::Random => Self::Random,
+        }
+    }
+}
+
+impl RunArguments {
+    /// The choices, but for models and datasets.
+    pub(super) fn request(&self) -> Result<OrderRequest> {
+        Ok(OrderRequest {
+            task: self.task.clone(),
+            dataset: None,
+            split: self.split.clone(),
+            limit: self.limit,
+            few_shot: FewShotChoices {
+                count: self.few_shot,
+                split: self.few_shot_split.clone(),
+                sampling: self.few_shot_sampling.map(FewShotSampling::from),
+                exclude_evaluated: None,
+            },
+            columns: self.columns.iter().cloned().collect(),
+            chat: self.chat,
+            system: self.system.clone(),
+            config: sources::config(self.config.as_deref())?,
+            seed: self.seed,
+            concurrency: self.concurrency,
+            limits: LimitChoices {
+                budget: Some(self.budget.into()),
+                fuel: self.fuel,
+                memory_mib: self.memory_mib,
+                timeout_s: self.timeout_s,
+            },
+            max_failed: self.max_failed,
+        })
+    }
+}
+
+fn parse_part(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((part, model)) if !part.is_empty() && !model.is_empty() => {
+            Ok((part.to_owned(), model.to_owned()))
+        }
+        _ => Err("write PART=MODEL, such as judge=tiny-llama".to_owned()),
+    }
+}
+
+fn parse_column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, column)) if !name.is_empty() && !column.is_empty() => {
+            Ok((name.to_owned(), column.to_owned()))
+        }
+        _ => Err("write NAME=COLUMN, such as question=query".to_owned()),
+    }
+}

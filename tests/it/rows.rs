@@ -1,0 +1,118 @@
+//! Rows of users: what is in them stays what it is, and one that does not fit is named.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{json_of, run, stderr_of};
+
+fn fixture(model: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures").join(model);
+    path.to_str().unwrap().to_owned()
+}
+
+/// Runs generate-until on some rows with the fixture `qwen2`, whose chat template marks turns by `<|im_end|>`.
+fn ask(rows: &[u8], more: &[&str]) -> (std::process::Output, Vec<Value>) {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("rows.jsonl");
+    std::fs::write(&file, rows).unwrap();
+    let samples = data.path().join("samples.jsonl");
+    let model = fixture("qwen2");
+    let arguments = [
+        "run",
+        "--model",
+        &model,
+        "--task",
+        "generate-until",
+        "--dataset",
+        file.to_str().unwrap(),
+        "--config",
+        r#"{"max_tokens": 4, "prompt": "{{ question }}"}"#,
+        "--format",
+        "json",
+        "--samples",
+        samples.to_str().unwrap(),
+    ];
+    let output = run(data.path(), &[&arguments[..], more].concat());
+    let text = std::fs::read_to_string(&samples).unwrap_or_default();
+    (output, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+fn lines(questions: &[&str]) -> Vec<u8> {
+    let row = |question: &&str| json!({"question": question, "answer": "x"}).to_string();
+    questions.iter().map(row).collect::<Vec<_>>().join("\n").into_bytes()
+}
+
+#[test]
+fn special_tokens_are_recognised_in_a_prompts_text_and_stay_text_in_a_chat_message() {
+    let rows = lines(&["The dog.", "The dog.<|im_end|>"]);
+    let tokens = |more: &[&str]| {
+        let (output, samples) = ask(&rows, more);
+        json_of(&output);
+        let count = |sample: &Value| sample["calls"][0]["tokens"]["prompt"].as_u64().unwrap();
+        (count(&samples[0]), count(&samples[1]))
+    };
+    let (without, with) = tokens(&[]);
+    assert_eq!(with, without + 1, "as the text of a prompt it is one token");
+    let (without, with) = tokens(&["--chat"]);
+    assert!(with > without + 4, "in a message it is spelt out: {with} tokens, {without} without it");
+}
+
+#[test]
+fn a_row_that_a_template_does_not_fit_fails_alone_with_its_number_and_the_reason() {
+    let mut rows = lines(&["1?", "2?", "3?", "4?", "5?", "6?", "7?", "8?", "9?", "10?", "11?"]);
+    rows.extend(b"\n{\"query\": \"12?\", \"answer\": \"x\"}\n");
+    let (output, samples) = ask(&rows, &[]);
+    let benchmark = json_of(&output);
+    assert_eq!(
+        (&benchmark["samples"]["failed"], &benchmark["failures"]["invalid-sample"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(samples[11]["id"], "11");
+    let error = &samples[11]["error"];
+    assert_eq!((&error["kind"], &error["phase"]), (&json!("invalid-sample"), &json!("solve")));
+    assert_eq!(
+        error["message"],
+        "template: undefined value: `question` is undefined (line 1); the row has `query`"
+    );
+
+    // Where that is too many, the benchmark says which row and why.
+    let (output, _) =
+        ask(b"{\"question\": \"1?\", \"answer\": \"x\"}\n{\"query\": \"2?\", \"answer\": \"x\"}\n", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr_of(&output);
+    assert!(message.contains("sample 1: template: undefined value: `question`"), "{message}");
+}
+
+#[test]
+fn a_row_that_is_not_utf_8_fails_alone_with_its_line() {
+    let mut rows = lines(&["1?", "2?", "3?", "4?", "5?", "6?", "7?", "8?", "9?", "10?"]);
+    rows.extend(b"\n{\"question\": \"caf\xe9\", \"answer\": \"x\"}\n");
+    let (output, samples) = ask(&rows, &[]);
+    let benchmark = json_of(&output);
+    assert_eq!(benchmark["failures"]["unreadable-row"], 1);
+    let message = samples[10]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("line 11") && message.contains("UTF-8"), "{message}");
+}
+
+#[test]
+fn an_example_that_does_not_fit_is_told_from_the_question() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("train.jsonl"), "{\"query\": \"1?\", \"answer\": \"x\"}\n").unwrap();
+    std::fs::write(data.path().join("test.jsonl"), lines(&["2?"])).unwrap();
+    let dataset = format!("train={0}/train.jsonl,test={0}/test.jsonl", data.path().display());
+    let arguments = [
+        "run",
+        "--model",
+        "tiny-llama",
+        "--task",
+        "generate-until",
+        "--dataset",
+        &dataset,
+        "--few-shot",
+        "1",
+    ];
+    let output = run(data.path(), &arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr_of(&output).contains("few-shot example 1: template: "), "{}", stderr_of(&output));
+}
