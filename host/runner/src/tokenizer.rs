@@ -63,7 +63,9 @@ impl TextTokenizer {
             leading: None,
         };
         opened.prefix_text = prefix.map(|id| opened.decode(&[id], false)).transpose()?;
-        opened.leading = opened.find_leading()?;
+        if opened.lines.is_some() {
+            opened.leading = opened.find_leading()?;
+        }
         Ok(opened)
     }
 
