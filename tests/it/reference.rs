@@ -48,7 +48,7 @@ fn host(data: &Path, models: &[&str]) -> Host {
         for file in std::fs::read_dir(&folder).unwrap() {
             let file = file.unwrap().path();
             let split = file.file_stem().unwrap().to_str().unwrap();
-            card.push_str(&format!("{split} = \"{split}.jsonl\"\n"));
+            card.extend([split, " = \"", split, ".jsonl\"\n"]);
         }
         std::fs::write(target.join("dataset.toml"), card).unwrap();
     }
