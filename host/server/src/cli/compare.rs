@@ -55,7 +55,8 @@ fn run(view: &ComparedView) -> String {
 
 fn row(metric: &MetricComparisonView) -> Vec<String> {
     let unit = if is_logarithmic(metric) { "ln " } else { "" };
-    let signed = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{unit}{value:+.4}"));
+    let signed =
+        |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{unit}{:+.4}", shown(value)));
     vec![
         table::metric_name(&metric.name, metric.filter.as_deref()),
         table::number(metric.first),
@@ -74,4 +75,9 @@ fn is_logarithmic(metric: &MetricComparisonView) -> bool {
 
 fn probability(p_value: f64) -> String {
     if p_value < 0.0001 { "< 0.0001".to_owned() } else { format!("{p_value:.4}") }
+}
+
+/// A difference as its four decimals show it: one that shows none is no negative zero.
+fn shown(value: f64) -> f64 {
+    if value.abs() < 0.000_05 { 0.0 } else { value }
 }
