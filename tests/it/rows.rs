@@ -116,3 +116,38 @@ fn an_example_that_does_not_fit_is_told_from_the_question() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr_of(&output).contains("few-shot example 1: template: "), "{}", stderr_of(&output));
 }
+
+#[tokio::test]
+async fn a_prompt_that_is_too_long_fails_its_sample_where_it_must_not_be_cut() {
+    let data = tempfile::tempdir().unwrap();
+    let rows = data.path().join("rows.jsonl");
+    let long = "What is the capital of France? ".repeat(400);
+    let row =
+        |question: &str| json!({"question": question, "choices": ["Rome", "Paris"], "answer": 1}).to_string();
+    std::fs::write(&rows, format!("{}\n{}\n", row("What is the capital of France?"), row(&long))).unwrap();
+    let result = |truncate: bool| {
+        let config = json!({ "truncate": truncate }).to_string();
+        let samples = data.path().join("samples.jsonl");
+        let output = std::process::Command::new(crate::support::program())
+            .args(["run", "--model", "tiny-llama", "--task", "multiple-choice", "--max-failed", "1"])
+            .args(["--format", "json", "--config", &config, "--data-dir"])
+            .arg(data.path())
+            .arg("--dataset")
+            .arg(&rows)
+            .arg("--samples")
+            .arg(&samples)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(samples).unwrap()
+    };
+    assert!(!result(true).contains("prompt-too-long"));
+    let samples = result(false);
+    let lines: Vec<&str> = samples.lines().collect();
+    assert!(lines[0].contains(r#""status":"completed""#), "{}", &lines[0][..200]);
+    assert!(
+        lines[1].contains(r#""status":"failed""#) && lines[1].contains("prompt of"),
+        "{}",
+        &lines[1][..200]
+    );
+}

@@ -39,6 +39,8 @@ pub struct PromptSettings {
     pub chat: bool,
     /// Whether few-shot examples are turns of the chat; else they stand with the question in one turn.
     pub multi_turn: bool,
+    /// Whether a prompt that is too long for the model loses its beginning; if not, its sample fails.
+    pub truncate: bool,
 }
 
 /// A few-shot example, filled in.
@@ -61,11 +63,25 @@ impl Default for PromptSettings {
             separator: "\n\n".into(),
             chat: false,
             multi_turn: true,
+            truncate: true,
         }
     }
 }
 
 impl PromptSettings {
+    /// What a request says in its `extra` of these settings.
+    ///
+    /// ```
+    /// use llm_bench_plugin_sdk::{PromptSettings, ScoringRequest};
+    ///
+    /// let settings = PromptSettings { truncate: false, ..PromptSettings::default() };
+    /// let request = ScoringRequest { extra: settings.extra(), ..ScoringRequest::new("1 + 1 =", " 2") };
+    /// assert_eq!(request.extra, [("truncate".to_owned(), "false".to_owned())]);
+    /// ```
+    pub fn extra(&self) -> Vec<(String, String)> {
+        if self.truncate { Vec::new() } else { vec![("truncate".into(), "false".into())] }
+    }
+
     /// The examples of a context, each filled in by `solve`, which gets its row and its gold columns.
     ///
     /// # Errors

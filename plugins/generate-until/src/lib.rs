@@ -45,16 +45,18 @@ impl Solver for GenerateUntil {
         let examples = PromptSettings::solve_all(&context.examples, |input, target| {
             prompt.solved(input, targets(config, input, target)?.swap_remove(0))
         })?;
-        let prompt = prompt.ask(&sample.input, &examples)?;
+        let asked = prompt.ask(&sample.input, &examples)?;
         let sampling = Sampling {
             max_tokens: Some(config.max_tokens),
             temperature: Some(config.temperature),
             // Each repeat of a sample draws anew.
             seed: config.seed.map(|seed| seed.wrapping_add(u64::from(sample.repeat))),
+            extra: prompt.extra(),
             ..Sampling::default()
         }
         .until(&config.until);
-        let generations = Model::open("subject")?.generate([GenerationRequest { prompt, sampling }])?;
+        let generations =
+            Model::open("subject")?.generate([GenerationRequest { prompt: asked, sampling }])?;
         let [generation] = &generations[..] else {
             return Err(Error::model(format!("{} answers to one request", generations.len())));
         };

@@ -81,7 +81,8 @@ impl Solver for LogLikelihood {
                 "template `target`: gives an empty text, which has no likelihood",
             ));
         }
-        let likelihoods = Model::open("subject")?.log_likelihood([ScoringRequest::new(asked, &target)])?;
+        let request = ScoringRequest { extra: prompt.extra(), ..ScoringRequest::new(asked, &target) };
+        let likelihoods = Model::open("subject")?.log_likelihood([request])?;
         let [likelihood] = &likelihoods[..] else {
             return Err(Error::model(format!("{} answers to one text", likelihoods.len())));
         };

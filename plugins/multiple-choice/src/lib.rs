@@ -57,6 +57,9 @@ impl Solver for MultipleChoice {
             requests
                 .extend(choices.iter().map(|choice| ScoringRequest::new("", format!("{delimiter}{choice}"))));
         }
+        for request in &mut requests {
+            request.extra = prompt.extra();
+        }
         let mut likelihoods = Model::open("subject")?.log_likelihood(requests)?;
         if let Some(place) = likelihoods.iter().position(|likelihood| likelihood.sum.is_nan()) {
             let choice = place % choices.len();
