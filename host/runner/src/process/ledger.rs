@@ -101,14 +101,19 @@ impl Ledger {
         let mut state = self.lock();
         match message {
             FromChild::Opened => state.is_ready(Readiness::Opened, now),
-            FromChild::Described(description) => state.is_ready(Readiness::Described(description), now),
+            FromChild::Described(description) => {
+                state.is_ready(Readiness::Described(description), now);
+                // That was all it is for.
+                state.is_dismissed = true;
+            }
             FromChild::Refused(refusal) => state.refusal = Some(refusal.into()),
             FromChild::Answer { id, answer } => {
+                // An answer to what was not asked is no sign of work.
+                let Some(call) = state.calls.remove(&id) else { return };
                 state.activity.restart(now);
                 state.was_useful |= answer.is_ok();
-                let call = state.calls.remove(&id);
                 drop(state);
-                if let Some(Some(sender)) = call {
+                if let Some(sender) = call {
                     let _ = sender.send(answer.map_err(Error::from));
                 }
             }
@@ -143,6 +148,11 @@ impl Ledger {
         let mut state = self.lock();
         state.is_dismissed = true;
         state.kill();
+    }
+
+    /// What the child did lately could not be seen.
+    pub(super) fn forgive(&self, now: Instant) {
+        self.lock().activity.restart(now);
     }
 
     /// Ends the child if it has work and does not get on with it.

@@ -20,6 +20,9 @@ use crate::runner::RunnerConfig;
 const DESCRIPTION_DEADLINE: Duration = Duration::from_mins(2);
 const DESCRIPTION_MEMORY_BYTES: u64 = 4 << 30;
 
+/// A wait that takes so much longer than it should tells that this process stood still.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// A child process with a model. Dropping this ends it at once.
 pub(super) struct ModelProcess {
     ledger: Arc<Ledger>,
@@ -109,10 +112,15 @@ impl Drop for Withdrawal<'_> {
 /// Looks now and then whether the child is stuck.
 async fn watch(ledger: std::sync::Weak<Ledger>, pause: Duration) {
     loop {
+        let began = Instant::now();
         tokio::time::sleep(pause).await;
         let Some(ledger) = ledger.upgrade() else { return };
         if ledger.ended().is_some() {
             return;
+        }
+        if began.elapsed() > pause * 2 + STANDSTILL {
+            // It was this process that stood still, stopped or short of time: it has heard nothing meanwhile.
+            ledger.forgive(Instant::now());
         }
         ledger.end_if_stuck(Instant::now());
     }

@@ -3,9 +3,10 @@
 use llm_bench_core::model::{
     Chat, GenerationRequest, Message, ModelRequest, ModelRunner, Prompt, Role, Sampling, ScoringRequest,
 };
+use llm_bench_runner::Execution;
 
 use super::support::Marked;
-use crate::support::{FIXTURES, PROMPTS, copy_of, fixture, greedy, load, pair};
+use crate::support::{FIXTURES, PROMPTS, copy_of, fixture, greedy, load, loaded, pair, runner};
 
 fn requests() -> Vec<ModelRequest> {
     let chat = Prompt::Chat(Chat {
@@ -36,7 +37,7 @@ fn requests() -> Vec<ModelRequest> {
 #[tokio::test]
 async fn a_child_answers_bit_for_bit_what_this_process_answers() {
     for name in FIXTURES {
-        let here = load(&fixture(name), 8192).await.unwrap();
+        let here = loaded(name).await;
         let there = Marked::new().loaded(name).await;
         for request in requests() {
             let (here, there) = (here.ask(request.clone()).await, there.ask(request.clone()).await);
@@ -54,7 +55,7 @@ async fn a_child_answers_bit_for_bit_what_this_process_answers() {
 
 #[tokio::test]
 async fn a_child_describes_a_model_as_this_process_does() {
-    let here = crate::support::runner(8192);
+    let here = runner(Execution::Shared);
     for name in FIXTURES {
         let there = Marked::new().runner().inspect(&fixture(name)).await.unwrap();
         assert_eq!(here.inspect(&fixture(name)).await.unwrap(), there);
@@ -73,11 +74,11 @@ async fn a_child_refuses_a_broken_model_and_a_wrong_call_in_the_same_words() {
     ] {
         let folder = copy_of("llama");
         std::fs::write(folder.path().join(file), content).unwrap();
-        let here = load(folder.path(), 8192).await.err().unwrap();
+        let here = load(folder.path(), &runner(Execution::Shared)).await.err().unwrap();
         let there = Marked::new().refusal(folder.path()).await;
         assert_eq!((here.kind, here.code, here.message), (there.kind, there.code, there.message), "{file}");
     }
-    let here = load(&fixture("gpt2"), 8192).await.unwrap();
+    let here = loaded("gpt2").await;
     let there = Marked::new().loaded("gpt2").await;
     for request in [pair("She", ""), pair("  ", "sea")] {
         let (here, there) = (here.score(vec![request.clone()]).await, there.score(vec![request]).await);
