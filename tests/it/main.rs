@@ -7,6 +7,8 @@
 mod api;
 mod command_line;
 mod containment;
+#[cfg(target_os = "linux")]
+mod model_processes;
 mod models;
 mod recovery;
 mod support;

@@ -1,28 +1,38 @@
 //! The composition root: the one module that names every adapter.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_bench_core::Result;
 use llm_bench_core::benchmark::BenchmarkRepository;
 use llm_bench_core::catalog::Catalog;
 use llm_bench_core::clock::{Clock, SystemClock};
 use llm_bench_core::dataset::DatasetReader;
 use llm_bench_core::hardware::HardwareMonitor;
 use llm_bench_core::orchestrator::{Orchestrator, Ports, Settings};
+use llm_bench_core::{Error, Result};
 use llm_bench_datasets::FileDatasetReader;
 use llm_bench_hardware::SystemMonitor;
-use llm_bench_runner::{OnnxRunner, Provider, RunnerConfig};
+use llm_bench_runner::{Isolation, ModelCommand, OnnxRunner, ProcessConfig, Provider, RunnerConfig};
 use llm_bench_sandbox::{CompilerCommand, SandboxConfig, WasmSandbox};
 use llm_bench_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use crate::bundled::Bundled;
+use crate::cli::LOG_VARIABLE;
 use crate::installation::{DataFolder, Installation};
 
 /// The hidden subcommand that compiles a plugin in a child process.
 pub const COMPILE_PLUGIN: &str = "compile-plugin";
+
+/// The hidden subcommand that runs a model in a child process.
+pub const RUN_MODEL: &str = "run-model";
+
+/// What a model's process gets of the environment: where the loader looks for libraries that ONNX Runtime needs, which
+/// GPU it may use, and the log's setting.
+const MODEL_ENVIRONMENT: [&str; 4] =
+    ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", LOG_VARIABLE];
 
 /// How often the hardware is read.
 const HARDWARE_INTERVAL: Duration = Duration::from_millis(200);
@@ -37,8 +47,21 @@ const MOST_GUEST_MEMORY: u64 = 1 << 32;
 pub struct AppConfig {
     pub data_dir: Option<PathBuf>,
     pub settings: Settings,
-    /// What models run on.
+    pub models: ModelOptions,
+}
+
+/// How models run. Each has a process of its own unless it is wanted in this one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ModelOptions {
+    pub in_process: bool,
+    /// What computes.
     pub provider: Provider,
+    /// Threads that one model may use; none: one for each core.
+    pub threads: Option<usize>,
+    /// Memory that the process of one model may reserve.
+    pub memory_bytes: Option<u64>,
+    /// How long the process of a model may take to answer any of its calls.
+    pub call_deadline: Option<Duration>,
 }
 
 /// The wired program: everything a route or a command needs.
@@ -76,10 +99,12 @@ impl App {
             max_memory_bytes: MOST_GUEST_MEMORY,
         })?);
         let runner = Arc::new(OnnxRunner::new(RunnerConfig {
-            provider: config.provider,
+            threads: config.models.threads,
+            provider: config.models.provider,
+            isolation: isolation(config.models)?,
             ..RunnerConfig::new(installation.onnxruntime())
         }));
-        if config.provider != Provider::Cpu {
+        if config.models.provider != Provider::Cpu {
             runner.check_provider()?;
         }
         let datasets = Arc::new(FileDatasetReader::new());
@@ -122,11 +147,30 @@ impl App {
 
 /// This very program, as the compiler of plugins.
 fn compiler_command() -> Result<CompilerCommand> {
-    let program = std::env::current_exe().map_err(|error| {
-        llm_bench_core::Error::internal(
-            "no-executable-path",
-            format!("cannot tell where this program lies: {error}"),
-        )
-    })?;
-    Ok(CompilerCommand { program, arguments: vec![COMPILE_PLUGIN.into()] })
+    Ok(CompilerCommand { program: this_program()?, arguments: vec![COMPILE_PLUGIN.into()] })
+}
+
+/// This very program, as the runner of one model.
+fn model_command() -> Result<ModelCommand> {
+    let environment: Vec<(OsString, OsString)> =
+        (MODEL_ENVIRONMENT.iter()).filter_map(|&name| Some((name.into(), std::env::var_os(name)?))).collect();
+    Ok(ModelCommand { program: this_program()?, arguments: vec![RUN_MODEL.into()], environment })
+}
+
+fn isolation(models: ModelOptions) -> Result<Isolation> {
+    if models.in_process {
+        return Ok(Isolation::InProcess);
+    }
+    let mut config = ProcessConfig::new(model_command()?);
+    config.memory_bytes = models.memory_bytes;
+    if let Some(deadline) = models.call_deadline {
+        config.call_deadline = deadline;
+    }
+    Ok(Isolation::Process(config))
+}
+
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| {
+        Error::internal("no-executable-path", format!("cannot tell where this program lies: {error}"))
+    })
 }

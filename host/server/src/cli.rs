@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod list;
+mod model_arguments;
 mod output;
 mod run;
 mod serve;
@@ -16,7 +17,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llm_bench_core::{Error, ErrorKind, Result};
-use llm_bench_runner::Provider;
 use tracing_subscriber::EnvFilter;
 
 /// Measures language models on this machine. Every task is a WebAssembly component that runs isolated.
@@ -37,6 +37,9 @@ Examples:
 Exit codes: 0 done, 1 the benchmark or the program failed, 2 wrong usage.
 Environment: LLM_BENCH_LOG=info,llm_bench_core=debug sets the log; LLM_BENCH_ONNXRUNTIME names the ONNX Runtime
 library instead of the one that ships with the program.";
+
+/// The environment variable that sets the log; a model's process gets it too.
+pub(crate) const LOG_VARIABLE: &str = "LLM_BENCH_LOG";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -59,6 +62,9 @@ pub enum Command {
     /// Compile a plugin (the server starts this in a child process).
     #[command(hide = true)]
     CompilePlugin(CompileArguments),
+    /// Run a model (the program starts this in a child process and talks to it over standard input and output).
+    #[command(hide = true)]
+    RunModel,
 }
 
 #[derive(Debug, Args)]
@@ -103,14 +109,6 @@ struct DataArguments {
     /// The folder with the database, plugins and uploads [default: $XDG_DATA_HOME/llm-bench].
     #[arg(long, value_name = "DIR", env = "LLM_BENCH_DATA_DIR")]
     data_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct ModelArguments {
-    /// What models run on: cpu, cuda, tensorrt, openvino, coreml or directml, where the ONNX Runtime library has it
-    /// (`llm-bench doctor` lists what it has).
-    #[arg(long, value_name = "P", env = "LLM_BENCH_PROVIDER", default_value_t)]
-    provider: Provider,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +165,25 @@ pub fn compile_plugin(paths: &CompileArguments) -> ExitCode {
     }
 }
 
+/// Runs one model in this process, which it confines for good, for the process that started it.
+pub fn run_model() -> ExitCode {
+    // The parent's log has times and targets of its own, and tells the level by a line's first word.
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .with_env_filter(log_filter("info"))
+        .with_writer(std::io::stderr)
+        .init();
+    match llm_bench_runner::run_model_in_child() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error.message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
 async fn execute(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(arguments) => serve::serve(arguments).await,
@@ -181,16 +198,22 @@ async fn execute(command: Command) -> Result<ExitCode> {
             "not-a-command",
             "the compiler of plugins runs without the command line's runtime",
         )),
+        Command::RunModel => {
+            Err(Error::internal("not-a-command", "a model's process runs without the command line's runtime"))
+        }
     }
 }
 
 /// The log goes to standard error; a server says what it does, a command only what is wrong.
 fn start_log(command: &Command) {
     let default = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
-    let filter = EnvFilter::try_from_env("LLM_BENCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter)
+        .with_env_filter(log_filter(default))
         .with_writer(std::io::stderr)
         .init();
+}
+
+fn log_filter(default: &str) -> EnvFilter {
+    EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default))
 }

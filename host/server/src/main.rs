@@ -7,9 +7,10 @@ use llm_bench_server::cli::{self, Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Command::CompilePlugin(paths) = &arguments.command {
-        // Before any thread is started: the child narrows its own address space.
-        return cli::compile_plugin(paths);
+    match &arguments.command {
+        // Before any thread is started: these children narrow what they may take.
+        Command::CompilePlugin(paths) => cli::compile_plugin(paths),
+        Command::RunModel => cli::run_model(),
+        _ => cli::main(arguments),
     }
-    cli::main(arguments)
 }

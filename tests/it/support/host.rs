@@ -18,8 +18,14 @@ pub(crate) struct Host {
 impl Host {
     /// Starts `llm-bench serve` on a free port and waits until it listens.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// As [`Self::start`], with further options.
+    pub(crate) fn start_with(data: &Path, options: &[&str]) -> Self {
         let mut process = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(options)
             .env("LLM_BENCH_DATA_DIR", data)
             .env("LLM_BENCH_LOG", "warn")
             .stdout(Stdio::piped())
@@ -31,6 +37,11 @@ impl Host {
         let address =
             line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the host said {line:?}"));
         Self { process, base: address.to_owned(), http: reqwest::Client::new() }
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Such as `http://127.0.0.1:1234`.

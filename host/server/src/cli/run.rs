@@ -16,7 +16,8 @@ use llm_bench_core::{Error, Result};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{DataArguments, ModelArguments, OutputFormat, output, sources, stop, table};
+use super::model_arguments::ModelArguments;
+use super::{DataArguments, OutputFormat, output, sources, stop, table};
 use crate::app::{App, AppConfig};
 use crate::order::{self, LimitChoices, OrderRequest};
 use crate::view::{BenchmarkView, SampleView};
@@ -80,6 +81,9 @@ pub struct RunArguments {
     /// Write one JSON line per sample, in dataset order, with every model call.
     #[arg(long, value_name = "FILE")]
     samples: Option<PathBuf>,
+    /// Run each model in a child process, as `serve` does: one that crashes, hangs or wants all memory fails alone.
+    #[arg(long)]
+    model_process: bool,
     #[command(flatten)]
     models: ModelArguments,
     #[command(flatten)]
@@ -110,11 +114,8 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
     check_writable(arguments.output.as_deref())?;
     check_writable(arguments.samples.as_deref())?;
-    let config = AppConfig {
-        data_dir: arguments.data.data_dir.clone(),
-        provider: arguments.models.provider,
-        ..AppConfig::default()
-    };
+    let models = arguments.models.options(!arguments.model_process)?;
+    let config = AppConfig { data_dir: arguments.data.data_dir.clone(), models, ..AppConfig::default() };
     let (app, order) = tokio::select! {
         prepared = prepare(config, &arguments) => prepared?,
         () = stop.cancelled() => return Err(Error::cancelled("stopped before the benchmark began")),

@@ -10,7 +10,8 @@ use llm_bench_core::{Error, Result};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{DataArguments, ModelArguments, output, stop};
+use super::model_arguments::ModelArguments;
+use super::{DataArguments, output, stop};
 use crate::app::{App, AppConfig};
 use crate::routes::{self, AllowedHosts};
 
@@ -25,6 +26,9 @@ pub struct ServeArguments {
     /// Benchmarks executed at once.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel_benchmarks: u16,
+    /// Run models on threads of the server, which a model that crashes takes along, instead of in child processes.
+    #[arg(long)]
+    models_in_process: bool,
     #[command(flatten)]
     models: ModelArguments,
     #[command(flatten)]
@@ -35,8 +39,8 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
     let settings =
         Settings { parallel_benchmarks: usize::from(arguments.parallel_benchmarks), ..Settings::default() };
-    let config =
-        AppConfig { data_dir: arguments.data.data_dir, settings, provider: arguments.models.provider };
+    let models = arguments.models.options(arguments.models_in_process)?;
+    let config = AppConfig { data_dir: arguments.data.data_dir, settings, models };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;
     if !server.address.ip().is_loopback() {
         output::note(&format!(

@@ -54,6 +54,9 @@ pub struct CallView {
     pub response: Json,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The error's stable name, such as `model-crashed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
     pub tokens: TokensView,
     pub timings: TimingsView,
 }
@@ -129,9 +132,9 @@ impl From<Failure> for FailureView {
 impl From<ModelCall> for CallView {
     fn from(call: ModelCall) -> Self {
         let kind = call.request.kind().to_owned();
-        let (response, error) = match call.outcome {
-            CallOutcome::Response(response) => (response_array(&response), None),
-            CallOutcome::Error { message, .. } => (Json::Null, Some(message)),
+        let (response, error, error_code) = match call.outcome {
+            CallOutcome::Response(response) => (response_array(&response), None, None),
+            CallOutcome::Error { code, message } => (Json::Null, Some(message), Some(code)),
         };
         let TokenUsage { prompt, completion } = call.tokens;
         let Timings { queue_ms, tokenize_ms, prefill_ms, decode_ms } = call.timings;
@@ -141,6 +144,7 @@ impl From<ModelCall> for CallView {
             request: request_array(&call.request),
             response,
             error,
+            error_code,
             tokens: TokensView { prompt, completion },
             timings: TimingsView { queue_ms, tokenize_ms, prefill_ms, decode_ms },
         }
