@@ -36,9 +36,9 @@ pub struct HardwareReading {
     pub at: Timestamp,
     /// Share of all cores in use, 0 to 100.
     pub cpu_percent: f32,
-    /// This process's share of one core, 0 to 100 × cores.
+    /// The share of one core that this process and those of its models take, 0 to 100 × cores.
     pub process_cpu_percent: f32,
-    /// Resident memory of this process.
+    /// Resident memory of this process and those of its models; what they share counts for each.
     pub process_memory_bytes: u64,
     pub used_memory_bytes: u64,
     pub gpus: Vec<GpuReading>,

@@ -1,4 +1,4 @@
-//! CPU and memory, of the machine and of this process.
+//! CPU and memory, of the machine and of this program's processes.
 
 use llm_bench_core::hardware::{Gpus, HardwareInfo};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -12,7 +12,7 @@ pub(crate) struct HostReading {
     pub(crate) used_memory_bytes: u64,
 }
 
-/// Looks at the machine, and of all processes at this one only.
+/// Looks at the machine, and of all processes at this one and those that it is told of.
 pub(crate) struct HostProbe {
     /// None where the library knows nothing of the operating system.
     system: Option<System>,
@@ -53,7 +53,8 @@ impl HostProbe {
         }
     }
 
-    pub(crate) fn read(&mut self) -> HostReading {
+    /// `children` are the ids of further processes that belong to this program.
+    pub(crate) fn read(&mut self, children: &[u32]) -> HostReading {
         let mut reading = HostReading {
             cpu_percent: 0.0,
             process_cpu_percent: 0.0,
@@ -67,14 +68,17 @@ impl HostProbe {
         reading.cpu_percent = share(system.global_cpu_usage(), 1);
         // Not the library's `used_memory`: in containers the available memory can exceed the total.
         reading.used_memory_bytes = system.total_memory().saturating_sub(system.available_memory());
-        if let Some(process) = self.process {
-            let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
-            system.refresh_processes_specifics(ProcessesToUpdate::Some(&[process]), false, kind);
-            if let Some(process) = system.process(process) {
-                reading.process_cpu_percent = share(process.cpu_usage(), cores);
-                reading.process_memory_bytes = process.memory();
-            }
+        let children = children.iter().map(|&id| Pid::from_u32(id));
+        let processes: Vec<Pid> = self.process.into_iter().chain(children).collect();
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
+        // Those that ended are forgotten: their numbers are given to others one day.
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&processes), true, kind);
+        let mut percent = 0.0;
+        for process in processes.iter().filter_map(|&process| system.process(process)) {
+            percent += process.cpu_usage();
+            reading.process_memory_bytes += process.memory();
         }
+        reading.process_cpu_percent = share(percent, cores);
         reading
     }
 }

@@ -30,12 +30,17 @@ impl SystemMonitor {
     /// It ends when `cancel` is cancelled, or when the monitor and all its readers are gone.
     ///
     /// The CPU shares of the first reading look back to the start of the machine and of the process; a second one
-    /// replaces it after 200 ms. Where the system tells nothing, the values stay at zero and the log says why.
-    pub fn start(interval: Duration, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Self {
+    /// replaces it after 200 ms. `children` tells the ids of the processes whose use counts as this one's. Where the system tells nothing, the values stay at zero and the log says why.
+    pub fn start(
+        interval: Duration,
+        clock: Arc<dyn Clock>,
+        children: impl Fn() -> Vec<u32> + Send + 'static,
+        cancel: CancellationToken,
+    ) -> Self {
         let host = HostProbe::new();
         let gpu = GpuProbe::new(host.total_memory_bytes());
         let info = host.info(gpu.gpus().clone());
-        let mut sampler = Sampler { host, gpu, clock };
+        let mut sampler = Sampler { host, gpu, clock, children: Box::new(children) };
         let (sender, readings) = watch::channel(sampler.read());
         let thread = std::thread::Builder::new()
             .name("hardware-monitor".to_owned())
@@ -61,11 +66,12 @@ struct Sampler {
     host: HostProbe,
     gpu: GpuProbe,
     clock: Arc<dyn Clock>,
+    children: Box<dyn Fn() -> Vec<u32> + Send>,
 }
 
 impl Sampler {
     fn read(&mut self) -> HardwareReading {
-        let host = self.host.read();
+        let host = self.host.read(&(self.children)());
         HardwareReading {
             at: self.clock.now(),
             cpu_percent: host.cpu_percent,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 fn start(cancel: &CancellationToken) -> SystemMonitor {
-    SystemMonitor::start(Duration::from_millis(200), Arc::new(SystemClock), cancel.clone())
+    SystemMonitor::start(Duration::from_millis(200), Arc::new(SystemClock), Vec::new, cancel.clone())
 }
 
 async fn next(readings: &mut watch::Receiver<HardwareReading>) -> HardwareReading {
@@ -71,6 +71,39 @@ async fn memory_that_is_touched_shows_in_the_process() {
     next(&mut readings).await;
     let after = next(&mut readings).await.process_memory_bytes;
     assert!(after >= before + (150 << 20), "{before} bytes before, {after} after {}", touched.len());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_memory_of_a_child_counts_while_it_lives() {
+    let child = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let children = {
+        let child = child.clone();
+        move || child.lock().unwrap().clone()
+    };
+    let cancel = CancellationToken::new();
+    let monitor =
+        SystemMonitor::start(Duration::from_millis(200), Arc::new(SystemClock), children, cancel.clone());
+    let mut readings = monitor.readings();
+    let alone = next(&mut readings).await.process_memory_bytes;
+    // `tail` keeps what it read, which has no line break.
+    let mut process = std::process::Command::new("tail")
+        .args(["-c", "200000000"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let stdin = process.stdin.as_mut().unwrap();
+    std::io::Write::write_all(stdin, &vec![b'x'; 200_000_000]).unwrap();
+    child.lock().unwrap().push(process.id());
+    next(&mut readings).await;
+    let together = next(&mut readings).await.process_memory_bytes;
+    assert!(together >= alone + (150 << 20), "{alone} bytes alone, {together} together");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    next(&mut readings).await;
+    let after = next(&mut readings).await.process_memory_bytes;
+    assert!(after < alone + (50 << 20), "{alone} bytes before, {after} after");
 }
 
 #[test]

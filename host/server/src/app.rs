@@ -108,7 +108,9 @@ impl App {
             runner.check_provider()?;
         }
         let datasets = Arc::new(FileDatasetReader::new());
-        let hardware = Arc::new(SystemMonitor::start(HARDWARE_INTERVAL, clock.clone(), stop));
+        let processes = runner.processes();
+        let children = move || processes.ids();
+        let hardware = Arc::new(SystemMonitor::start(HARDWARE_INTERVAL, clock.clone(), children, stop));
         let storage = Arc::new(storage);
         let bundled = Arc::new(Bundled::find(&installation)?);
         let catalog = Catalog {
