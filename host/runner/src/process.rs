@@ -42,9 +42,9 @@ pub struct ProcessConfig {
     pub command: ModelCommand,
     /// Memory that one model may reserve for itself; none: no limit but the machine's. Linux only.
     ///
-    /// It is the kernel's limit on private writable memory (`RLIMIT_DATA`), which holds at every moment. Weights in
-    /// external data files are mapped read-only: they are the page cache's memory, which the kernel takes back when it
-    /// needs it, and do not count.
+    /// It is the kernel's limit on private writable memory (`RLIMIT_DATA`), which holds at every moment. Files that are
+    /// only mapped, as external data may be, are the page cache's and do not count; copies that the library makes of
+    /// weights, to compute faster, do.
     pub memory_bytes: Option<u64>,
     /// How long a model that has calls, or is being loaded, may take to answer any of them; longer is a hang.
     pub call_deadline: Duration,

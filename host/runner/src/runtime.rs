@@ -63,6 +63,7 @@ fn reason(error: &ort::LoadDynamicError) -> String {
 
 /// The library's own warnings are about graphs, not about what a user did: they are for the log of a developer.
 fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+    let message = message.trim_end();
     match level {
         LogLevel::Fatal | LogLevel::Error => tracing::warn!(category, location, "ONNX Runtime: {message}"),
         _ => tracing::debug!(category, location, "ONNX Runtime: {message}"),

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// ONNX Runtime would keep a database of what is run in the user's cache, and report it to its makers.
+/// ONNX Runtime would keep a database of what is run in the user's cache, to be uploaded to its makers.
 #[expect(unsafe_code, reason = "the library reads its setting from the environment alone")]
 fn keep_onnxruntime_quiet() {
     // SAFETY: no other thread runs yet that could read the environment.

@@ -19,7 +19,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How often is looked whether it has.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// ONNX Runtime would keep a database in the user's cache and report what is run to its makers.
+/// ONNX Runtime would keep a database of what is run in the user's cache, to be uploaded to its makers.
 const TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 
 /// Writes that come together are one up to here.

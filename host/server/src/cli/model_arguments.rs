@@ -24,8 +24,8 @@ pub(super) struct ModelArguments {
     /// Compute what prompts begin with in common for each of them; slower, and the same but for rounding.
     #[arg(long)]
     no_share_prefixes: bool,
-    /// Memory in MiB that the process of one model may reserve, on Linux; weights in files of their own are mapped and
-    /// do not count [default: no limit].
+    /// Memory in MiB that the process of one model may reserve, on Linux; files that are only mapped do not count
+    /// [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     model_memory_mib: Option<u64>,
     /// Seconds that the process of a model may take to answer any of its calls before it is replaced [default: 3600].

@@ -3,11 +3,10 @@
 use llm_bench_core::model::{
     Chat, GenerationRequest, Message, ModelRequest, ModelRunner, Prompt, Role, Sampling, ScoringRequest,
 };
-
 use llm_bench_runner::Execution;
 
 use super::support::Marked;
-use crate::support::{FIXTURES, PROMPTS, copy_of, fixture, greedy, load, pair, runner};
+use crate::support::{FIXTURES, PROMPTS, copy_of, fixture, greedy, load, loaded, pair, runner};
 
 fn requests() -> Vec<ModelRequest> {
     let chat = Prompt::Chat(Chat {
@@ -38,7 +37,7 @@ fn requests() -> Vec<ModelRequest> {
 #[tokio::test]
 async fn a_child_answers_bit_for_bit_what_this_process_answers() {
     for name in FIXTURES {
-        let here = load(&fixture(name), &runner(Execution::Shared)).await.unwrap();
+        let here = loaded(name).await;
         let there = Marked::new().loaded(name).await;
         for request in requests() {
             let (here, there) = (here.ask(request.clone()).await, there.ask(request.clone()).await);
@@ -79,7 +78,7 @@ async fn a_child_refuses_a_broken_model_and_a_wrong_call_in_the_same_words() {
         let there = Marked::new().refusal(folder.path()).await;
         assert_eq!((here.kind, here.code, here.message), (there.kind, there.code, there.message), "{file}");
     }
-    let here = load(&fixture("gpt2"), &runner(Execution::Shared)).await.unwrap();
+    let here = loaded("gpt2").await;
     let there = Marked::new().loaded("gpt2").await;
     for request in [pair("She", ""), pair("  ", "sea")] {
         let (here, there) = (here.score(vec![request.clone()]).await, there.score(vec![request]).await);

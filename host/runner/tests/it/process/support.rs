@@ -4,12 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use llm_bench_core::model::{Model, ModelRunner, Origin};
 use llm_bench_core::{Error, Result};
 use llm_bench_runner::{Isolation, ModelCommand, OnnxRunner, ProcessConfig, RunnerConfig};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Loaded, copy_of, fixture, library};
+use crate::support::{Loaded, copy_of, fixture, library, load};
 
 pub(super) const MEBIBYTE: u64 = 1 << 20;
 
@@ -44,10 +43,7 @@ impl Marked {
     }
 
     pub(super) async fn load(&self, path: &Path) -> Result<Loaded> {
-        let runner = self.runner();
-        let facts = runner.inspect(path).await?;
-        let model = Model { name: "tested".to_owned(), origin: Origin::Path, path: path.to_owned(), facts };
-        Ok(Loaded { model: runner.load(&model).await? })
+        load(path, &self.runner()).await
     }
 
     pub(super) async fn loaded(&self, name: &str) -> Loaded {
