@@ -7,6 +7,7 @@
 mod api;
 mod command_line;
 mod containment;
+mod model_cache;
 mod models;
 mod recovery;
 mod response_cache;

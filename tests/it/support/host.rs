@@ -18,8 +18,14 @@ pub(crate) struct Host {
 impl Host {
     /// Starts `llm-bench serve` on a free port and waits until it listens.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// Starts it with further arguments.
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let mut process = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .env("LLM_BENCH_DATA_DIR", data)
             .env("LLM_BENCH_LOG", "warn")
             .stdout(Stdio::piped())
