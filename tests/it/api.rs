@@ -78,6 +78,8 @@ async fn every_endpoint_is_in_the_openapi_document_and_on_a_page() {
     for path in [
         "/api/v1/health",
         "/api/v1/models",
+        "/api/v1/models/{name}/load",
+        "/api/v1/models/{name}/unload",
         "/api/v1/datasets/{name}/preview",
         "/api/v1/plugins",
         "/api/v1/benchmarks/{id}/cancel",

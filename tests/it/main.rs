@@ -8,6 +8,7 @@ mod api;
 mod command_line;
 mod comparison;
 mod containment;
+mod model_cache;
 #[cfg(target_os = "linux")]
 mod model_processes;
 mod models;

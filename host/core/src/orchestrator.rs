@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::dataset::DatasetReader;
 use crate::hardware::HardwareMonitor;
 use crate::id::{BenchmarkId, WorkerId};
-use crate::model::ModelRunner;
+use crate::model::{Model, ModelRunner};
 use crate::plugin::Sandbox;
 use crate::response_cache::ResponseCache;
 use crate::{Error, Result};
@@ -30,6 +30,7 @@ use crate::{Error, Result};
 pub use draw::FewShotOrder;
 use lease::Claim;
 use model_pool::ModelPool;
+pub use model_pool::{ModelState, Residence};
 pub use order::NewBenchmark;
 
 /// Everything outside the domain that executing a benchmark needs.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How long samples in flight may take to finish once the host is told to stop.
     pub grace: Duration,
+    /// What loaded models may take together, in bytes; none: half of the machine's memory.
+    pub model_cache_bytes: Option<u64>,
 }
 
 impl Default for Settings {
@@ -64,6 +67,7 @@ impl Default for Settings {
             parallel_benchmarks: 2,
             poll: Duration::from_secs(1),
             grace: Duration::from_secs(5),
+            model_cache_bytes: None,
         }
     }
 }
@@ -80,7 +84,7 @@ pub struct Event {
 pub struct Orchestrator {
     ports: Ports,
     settings: Settings,
-    models: ModelPool,
+    models: Arc<ModelPool>,
     submitted: Notify,
     events: broadcast::Sender<Event>,
 }
@@ -88,8 +92,11 @@ pub struct Orchestrator {
 impl Orchestrator {
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let (events, _) = broadcast::channel(1024);
+        let model_cache_bytes = settings
+            .model_cache_bytes
+            .unwrap_or_else(|| half_or_all(ports.hardware.info().total_memory_bytes));
         Self {
-            models: ModelPool::new(ports.runner.clone()),
+            models: Arc::new(ModelPool::new(ports.runner.clone(), ports.clock.clone(), model_cache_bytes)),
             ports,
             settings,
             submitted: Notify::new(),
@@ -148,6 +155,27 @@ impl Orchestrator {
         Ok(benchmark)
     }
 
+    /// Begins to load a model before a benchmark asks for it; [`Orchestrator::residence`] tells how that went.
+    ///
+    /// # Errors
+    /// `model-memory-in-use` when it would not fit beside the models that benchmarks use.
+    pub fn load_model(&self, model: &Model) -> Result<Residence> {
+        self.models.start_loading(model)
+    }
+
+    /// Gives back the memory of a model.
+    ///
+    /// # Errors
+    /// `model-in-use` while a benchmark runs on it, `model-loading`.
+    pub async fn unload_model(&self, model: &Model) -> Result<Residence> {
+        self.models.unload(model).await
+    }
+
+    /// Whether a model is loaded in this process, and when it was used.
+    pub fn residence(&self, model: &Model) -> Residence {
+        self.models.residence(model)
+    }
+
     /// Changes of all benchmarks of this process from now on.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
@@ -161,4 +189,9 @@ impl Orchestrator {
     fn lease_end(&self, now: jiff::Timestamp) -> jiff::Timestamp {
         now + self.settings.lease
     }
+}
+
+/// Half of what there is; all that can be counted where the machine does not tell.
+fn half_or_all(memory_bytes: u64) -> u64 {
+    if memory_bytes == 0 { u64::MAX } else { memory_bytes / 2 }
 }

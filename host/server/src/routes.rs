@@ -52,6 +52,8 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .routes(routes!(hardware::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))
+        .routes(routes!(models::load))
+        .routes(routes!(models::unload))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::show, datasets::upload))
         .routes(routes!(datasets::preview))

@@ -17,7 +17,7 @@ use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
 use crate::dataset::{DatasetFiles, RowResult, Split};
 use crate::hardware::HardwareReading;
-use crate::model::{Model, Origin};
+use crate::model::{LoadedModel, Model, Origin};
 use crate::response_cache::ModelKey;
 use crate::sample::SampleRecord;
 use crate::{Error, Result};
@@ -102,20 +102,22 @@ impl Orchestrator {
         self.check_unchanged(&plan.split).await?;
         let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
         let mut parts = Parts::new();
-        parts.insert(SUBJECT.to_owned(), self.part(&plan.model, plan.response_cache).await?);
-        for (part, model) in &plan.parts {
-            parts.insert(part.clone(), self.part(model, plan.response_cache).await?);
+        let names = std::iter::once(SUBJECT).chain(plan.parts.keys().map(String::as_str));
+        let models: Vec<&Model> = std::iter::once(&plan.model).chain(plan.parts.values()).collect();
+        let loaded = self.models.acquire(&models).await?;
+        for ((name, pinned), loaded) in names.zip(models).zip(loaded) {
+            parts.insert(name.to_owned(), self.part(pinned, loaded, plan.response_cache).await?);
         }
         let examples = self.read_examples(benchmark).await?;
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
     }
 
-    /// A loaded model, and the answers that it gave before where there are any.
-    async fn part(&self, model: &Model, response_cache: bool) -> Result<Part> {
+    /// A loaded model, with the answers that it gave before where there are any.
+    async fn part(&self, model: &Model, loaded: Arc<dyn LoadedModel>, response_cache: bool) -> Result<Part> {
         let key = ModelKey::new(&model.facts.digest, &self.ports.runner.computation());
         let cache = &self.ports.response_cache;
         let has_answers = response_cache && cache.has_answers_of(&key).await?;
-        Ok(Part { model: self.models.load(model).await?, key, cache: has_answers.then(|| cache.clone()) })
+        Ok(Part { model: loaded, key, cache: has_answers.then(|| cache.clone()) })
     }
 
     /// A split is pinned by its content: other rows under the same name are another benchmark.

@@ -18,6 +18,10 @@ use crate::routes::{self, AllowedHosts};
 /// How long answers under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
+const MIB: u64 = 1024 * 1024;
+/// More than any machine has.
+const MOST_CACHE_MIB: u64 = 1 << 40;
+
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     /// The address to listen on; port 0 takes a free one.
@@ -26,6 +30,9 @@ pub struct ServeArguments {
     /// Benchmarks executed at once.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel_benchmarks: u16,
+    /// Memory for loaded models in MiB, those in use and those kept for later [default: half of the machine's].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_CACHE_MIB))]
+    model_cache_mib: Option<u64>,
     /// Run models on threads of the server, which a model that crashes takes along, instead of in child processes.
     #[arg(long)]
     models_in_process: bool,
@@ -37,8 +44,11 @@ pub struct ServeArguments {
 
 pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
-    let settings =
-        Settings { parallel_benchmarks: usize::from(arguments.parallel_benchmarks), ..Settings::default() };
+    let settings = Settings {
+        parallel_benchmarks: usize::from(arguments.parallel_benchmarks),
+        model_cache_bytes: arguments.model_cache_mib.map(|mib| mib * MIB),
+        ..Settings::default()
+    };
     let models = arguments.models.options(arguments.models_in_process)?;
     let config = AppConfig { data_dir: arguments.data.data_dir, settings, models };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;

@@ -1,4 +1,6 @@
+use jiff::Timestamp;
 use llm_bench_core::model::{Model, Origin};
+use llm_bench_core::orchestrator::{ModelState, Residence};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +19,25 @@ pub struct ModelView {
     pub max_length: u32,
     pub vocabulary_size: u32,
     pub has_chat_template: bool,
+    /// `unloaded`, `loading`, `loaded` or `in-use`; a server tells that of its own memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub state: Option<ModelState>,
+    /// When a benchmark began or ended with it last, since the server started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used_at: Option<Timestamp>,
+    /// Why it is not loaded though that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_error: Option<String>,
+}
+
+impl ModelView {
+    /// A model of a server that keeps models loaded.
+    pub fn of_server(model: Model, residence: Residence) -> Self {
+        let Residence { state, last_used_at, error } = residence;
+        Self { state: Some(state), last_used_at, load_error: error, ..Self::from(model) }
+    }
 }
 
 impl From<Model> for ModelView {
@@ -31,6 +52,9 @@ impl From<Model> for ModelView {
             max_length: facts.max_length,
             vocabulary_size: facts.vocabulary_size,
             has_chat_template: facts.has_chat_template,
+            state: None,
+            last_used_at: None,
+            load_error: None,
         }
     }
 }

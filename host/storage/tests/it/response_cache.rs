@@ -50,7 +50,7 @@ async fn an_answer_is_found_as_it_was_given_also_after_a_restart() {
     assert_eq!(database.find(&key).await.unwrap(), None);
 
     let (id, worker) = database.running().await;
-    database.benchmarks().record_samples(id, worker, &[sample.clone()], 1).await.unwrap();
+    database.benchmarks().record_samples(id, worker, std::slice::from_ref(&sample), 1).await.unwrap();
     // One of its log-likelihoods is −∞.
     assert_eq!(database.find(&key).await.unwrap(), Some(recorded(&sample)));
     assert_eq!(
