@@ -43,6 +43,23 @@ impl PythonRandom {
             .collect()
     }
 
+    /// `random()`: 53 bits in [0, 1).
+    pub(crate) fn random(&mut self) -> f64 {
+        let high = f64::from(self.0.next_u32() >> 5);
+        let low = f64::from(self.0.next_u32() >> 6);
+        (high * 67_108_864.0 + low) / 9_007_199_254_740_992.0
+    }
+
+    /// One draw of `choices(range(length))`: the floor of a random number times the length.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "this is the reference's own arithmetic; the product is in [0, n)"
+    )]
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        (self.random() * length as f64).floor() as usize
+    }
+
     /// A number below `bound`, which is not 0: as many bits as it has, drawn anew until they are below.
     fn below(&mut self, bound: u64) -> u64 {
         let bits = u64::BITS - bound.leading_zeros();
@@ -85,6 +102,15 @@ fn index(position: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::PythonRandom;
+
+    #[test]
+    fn random_numbers_are_pythons() {
+        // python3 -c 'import random; r = random.Random(0); print(r.random(), r.random())', and seed 7.
+        let mut generator = PythonRandom::new(0);
+        assert_eq!(generator.random(), 0.844_421_851_525_048_1);
+        assert_eq!(generator.random(), 0.757_954_402_940_302_5);
+        assert_eq!(PythonRandom::new(7).random(), 0.323_832_764_833_162_37);
+    }
 
     #[test]
     fn samples_are_those_of_python() {

@@ -158,6 +158,11 @@ impl ModelRunner for OnnxRunner {
             }
         }
     }
+
+    /// The provider, and how what requests share is computed: both move the last digits.
+    fn computation(&self) -> String {
+        format!("{} {:?}", self.config.provider, self.config.execution)
+    }
 }
 
 /// The near end of the channel to a model's thread. The thread ends when this is dropped.

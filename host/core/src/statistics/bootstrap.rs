@@ -1,8 +1,7 @@
 //! Standard errors by resampling, drawn as the reference implementation draws them.
 
-use rand_mt::Mt;
-
 use super::Moments;
+use crate::python_random::PythonRandom;
 
 /// Replicates that the reference takes for metrics that are cheap to compute: a median, a perplexity.
 pub const REPLICATES: u32 = 100_000;
@@ -47,7 +46,7 @@ impl Bootstrap {
         let mut estimates = Moments::default();
         let mut replicate = values.to_vec();
         for seed in 0..chunks {
-            let mut generator = PythonRandom::new(u32::try_from(seed).ok()?);
+            let mut generator = PythonRandom::new(seed as u64);
             for _ in 0..chunk {
                 for slot in &mut replicate {
                     *slot = values[generator.index(values.len())];
@@ -60,44 +59,9 @@ impl Bootstrap {
     }
 }
 
-/// `CPython`'s `random.Random(seed)` for small non-negative seeds.
-struct PythonRandom(Mt);
-
-impl PythonRandom {
-    fn new(seed: u32) -> Self {
-        Self(Mt::new_with_key([seed]))
-    }
-
-    /// `random()`: 53 bits in [0, 1).
-    fn random(&mut self) -> f64 {
-        let high = f64::from(self.0.next_u32() >> 5);
-        let low = f64::from(self.0.next_u32() >> 6);
-        (high * 67_108_864.0 + low) / 9_007_199_254_740_992.0
-    }
-
-    /// What `choices` draws: the floor of a random number times the length.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "this is the reference's own arithmetic; the product is in [0, n)"
-    )]
-    fn index(&mut self, length: usize) -> usize {
-        (self.random() * length as f64).floor() as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_generator_is_pythons() {
-        // python3 -c 'import random; r = random.Random(0); print(r.random(), r.random())', and seed 7.
-        let mut generator = PythonRandom::new(0);
-        assert_eq!(generator.random(), 0.844_421_851_525_048_1);
-        assert_eq!(generator.random(), 0.757_954_402_940_302_5);
-        assert_eq!(PythonRandom::new(7).random(), 0.323_832_764_833_162_37);
-    }
 
     #[test]
     fn one_value_has_no_standard_error() {
