@@ -1,5 +1,6 @@
 //! Models: what they are, what they can be asked, and the ports that run them.
 
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -204,6 +205,32 @@ impl ModelRequest {
             Self::Rank(request) => request.query.len() + texts(&request.documents),
         };
         bytes as u64
+    }
+
+    /// Hashes its texts: equal requests have equal hashes.
+    pub fn hash_texts(&self, hasher: &mut impl Hasher) {
+        let prompt = |prompt: &Prompt, hasher: &mut _| match prompt {
+            Prompt::Text(text) => text.hash(hasher),
+            Prompt::Chat(chat) => chat.messages.iter().for_each(|message| message.content.hash(hasher)),
+        };
+        match self {
+            Self::Generate(requests) => {
+                for request in requests {
+                    prompt(&request.prompt, hasher);
+                    request.sampling.seed.hash(hasher);
+                }
+            }
+            Self::LogLikelihood(requests) => {
+                for request in requests {
+                    prompt(&request.context, hasher);
+                    request.continuation.hash(hasher);
+                }
+            }
+            Self::LogLikelihoodRolling(texts) | Self::Embed(texts) | Self::CountTokens(texts) => {
+                texts.hash(hasher);
+            }
+            Self::Rank(request) => (&request.query, &request.documents).hash(hasher),
+        }
     }
 
     /// How many answers the call has.

@@ -1,47 +1,112 @@
-//! The thread of a model, and the channel to it.
+//! The threads of a model, and the channel to them.
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
+use std::hash::{DefaultHasher, Hasher};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use llm_bench_core::{Error, Result};
 use tokio::sync::oneshot;
 
 use crate::engine::Engine;
-use crate::runner::RunnerConfig;
+use crate::provider::Provider;
+use crate::runner::{Execution, RunnerConfig};
 use crate::runtime;
 use crate::worker::{Command, serve};
 
-/// Starts the thread, which loads the library and the model, says how that went, and serves calls until every sender
-/// is gone. Calls may be sent before the model is loaded.
+/// Models up to this size, in bytes of all their files, are loaded once for each thread that they may use: their operators
+/// are too short to be shared by threads, so that each thread runs batches of its own.
+const MOST_LANE_BYTES: u64 = 32 << 20;
+const MOST_LANES: usize = 4;
+
+/// The way to a model's threads, and the word on how loading it went.
+type Started = (Sender<Command>, oneshot::Receiver<Result<()>>);
+
+/// Starts the threads, which load the library and the model, say how that went, and serve calls until every sender is
+/// gone. Calls may be sent before the model is loaded.
 ///
 /// # Errors
 /// When no thread can be started; all else is told over the receiver.
-pub(crate) fn start(
-    name: &str,
-    config: RunnerConfig,
-    path: PathBuf,
-) -> Result<(Sender<Command>, oneshot::Receiver<Result<()>>)> {
+pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started> {
+    let threads = config.threads.unwrap_or_else(|| {
+        // Without the number of cores there is one lane, whose threads ONNX Runtime counts.
+        std::thread::available_parallelism().map_or(1, NonZero::get)
+    });
+    let has_lanes = config.execution != Execution::Reference
+        && config.provider == Provider::Cpu
+        && size(&path).is_some_and(|bytes| bytes <= MOST_LANE_BYTES);
+    let lanes = if has_lanes { threads.clamp(1, MOST_LANES) } else { 1 };
+    if lanes == 1 {
+        return start_lane(name, config, path);
+    }
+    let lane =
+        RunnerConfig { threads: Some(threads / lanes), memory_bytes: config.memory_bytes / lanes, ..config };
+    let started: Vec<Started> =
+        (0..lanes).map(|_| start_lane(name, lane.clone(), path.clone())).collect::<Result<_>>()?;
+    let (commands, received) = channel::<Command>();
+    let (ready, opened) = oneshot::channel();
+    spawn(format!("model {name}"), move || {
+        let mut ways = Vec::new();
+        for (way, opened) in started {
+            if let Err(error) = opened.blocking_recv().unwrap_or_else(|_| Err(failed("of a lane"))) {
+                // Nobody waits for a model whose loading was given up.
+                let _ = ready.send(Err(error));
+                return;
+            }
+            ways.push(way);
+        }
+        if ready.send(Ok(())).is_ok() {
+            distribute(&received, &ways);
+        }
+    })?;
+    Ok((commands, opened))
+}
+
+/// Hands each call to a lane; equal calls to the same one, which computes them once.
+fn distribute(commands: &Receiver<Command>, lanes: &[Sender<Command>]) {
+    while let Ok(command) = commands.recv() {
+        let mut hasher = DefaultHasher::new();
+        command.request.hash_texts(&mut hasher);
+        let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0);
+        // The caller of a call that is dropped is told that the thread failed.
+        let _ = lanes[lane].send(command);
+    }
+}
+
+/// The files of a model's folder, in bytes.
+fn size(model: &Path) -> Option<u64> {
+    let mut bytes = 0;
+    // Graphs may lie in a folder of their own.
+    for folder in [model.to_owned(), model.join("onnx")].iter().filter(|folder| folder.is_dir()) {
+        for entry in std::fs::read_dir(folder).ok()? {
+            bytes += std::fs::metadata(entry.ok()?.path()).ok()?.len();
+        }
+    }
+    Some(bytes)
+}
+
+fn start_lane(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started> {
     let (commands, received) = channel::<Command>();
     let (ready, opened) = oneshot::channel();
     let open = move || Engine::open(&runtime::load(&config.library)?, &path, &config);
-    std::thread::Builder::new()
-        .name(format!("model {name}"))
-        .spawn(move || match open() {
-            Ok(mut engine) => {
-                if ready.send(Ok(())).is_ok() {
-                    serve(&mut engine, &received);
-                }
+    spawn(format!("model {name}"), move || match open() {
+        Ok(mut engine) => {
+            if ready.send(Ok(())).is_ok() {
+                serve(&mut engine, &received);
             }
-            Err(error) => {
-                // Nobody waits for a model whose loading was given up.
-                let _ = ready.send(Err(error));
-            }
-        })
-        .map_err(|error| {
-            Error::unavailable("model-thread-failed", "no thread could be started for the model")
-                .because(error)
-        })?;
+        }
+        Err(error) => {
+            // Nobody waits for a model whose loading was given up.
+            let _ = ready.send(Err(error));
+        }
+    })?;
     Ok((commands, opened))
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new().name(name).spawn(work).map(drop).map_err(|error| {
+        Error::unavailable("model-thread-failed", "no thread could be started for the model").because(error)
+    })
 }
 
 /// The error of those who lost the thread.

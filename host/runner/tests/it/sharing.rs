@@ -153,3 +153,18 @@ async fn a_sequence_that_does_not_fit_in_the_memory_for_caches_fails_its_call_on
     let error = model.generate(vec![greedy(&EXAMPLES.repeat(2), 4, &[])]).await.unwrap_err();
     assert_eq!(error.code, "memory-budget");
 }
+
+#[tokio::test]
+async fn a_small_model_on_several_threads_answers_as_on_one() {
+    let config = RunnerConfig { threads: Some(2), ..RunnerConfig::new(library()) };
+    let model = load(&fixture("llama"), &OnnxRunner::new(config)).await.unwrap();
+    let expected = loaded_row_by_row("llama").await;
+    let scores = expected.score(questions()).await.unwrap();
+    let calls = questions().chunks(CHOICES.len()).map(<[_]>::to_vec).collect::<Vec<_>>();
+    let answers = join_all(calls.into_iter().map(|call| model.score(call))).await;
+    let answers: Vec<LogLikelihood> = answers.into_iter().flat_map(Result::unwrap).collect();
+    assert_same("two threads", &answers, &scores);
+    let texts = join_all(prompts().into_iter().map(|prompt| model.generate(vec![prompt]))).await;
+    let texts: Vec<_> = texts.into_iter().flat_map(Result::unwrap).collect();
+    assert_eq!(texts, expected.generate(prompts()).await.unwrap());
+}
