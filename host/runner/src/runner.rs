@@ -60,7 +60,7 @@ impl RunnerConfig {
         Self {
             library: library.into(),
             threads: None,
-            max_batch_tokens: 8192,
+            max_batch_tokens: 1024,
             memory_bytes: DEFAULT_MEMORY_BYTES,
             execution: Execution::default(),
             provider: Provider::Cpu,
