@@ -52,6 +52,8 @@ pub(crate) struct Limits {
     logit_positions: usize,
     /// Whether a run gives the logits of wanted positions only.
     selects_logits: bool,
+    /// Whether long rows run in parts, also several together.
+    cuts: bool,
     rows: usize,
     /// Slots of the caches of one batch, over all rows.
     slots: usize,
@@ -61,7 +63,7 @@ impl Limits {
     /// Whether `rows` rows of up to `new_tokens` new tokens and `wanted` wanted logits each, and `slots` slots in all,
     /// may run together.
     pub(crate) fn allow(&self, rows: usize, new_tokens: usize, wanted: usize, slots: usize) -> bool {
-        let length = run_length(new_tokens);
+        let length = if self.cuts { run_length(new_tokens) } else { new_tokens };
         let positions = if self.selects_logits { wanted.min(length) } else { length };
         rows <= self.rows
             && rows * length <= self.run_tokens
@@ -117,6 +119,7 @@ impl Engine {
             run_tokens: config.max_batch_tokens.max(1),
             logit_positions: (MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
             selects_logits: network.selects_logits(),
+            cuts: graph.can_be_cut(2),
             rows: if graph.padding == Padding::Alone { 1 } else { usize::MAX },
             slots: config.memory_bytes / 2 / bytes_per_slot,
         };
@@ -283,4 +286,26 @@ fn cannot(what: &str) -> Error {
 /// A number of tokens, as answers hold it.
 pub(crate) fn count(tokens: usize) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn a_long_row_counts_whole_where_it_cannot_be_cut() {
+        let cut = Limits {
+            run_tokens: 1024,
+            logit_positions: 1024,
+            selects_logits: false,
+            cuts: true,
+            rows: usize::MAX,
+            slots: usize::MAX,
+        };
+        let whole = Limits { cuts: false, ..cut };
+        assert!(cut.allow(4, 2048, 1, 0) && !cut.allow(5, 2048, 1, 0));
+        assert!(whole.allow(2, 512, 1, 0) && !whole.allow(2, 2048, 1, 0));
+        assert!(whole.allow(1, 1_000_000, 1, 0), "one row always runs");
+        assert!(!Limits { slots: 100, ..cut }.allow(2, 60, 1, 120));
+    }
 }

@@ -52,7 +52,7 @@ pub enum Execution {
     Reference,
 }
 
-/// Half of what a small machine has.
+/// Enough for batches of a model with a hundred million parameters, half of what a small machine has.
 const DEFAULT_MEMORY_BYTES: usize = 4 << 30;
 
 impl RunnerConfig {
