@@ -45,10 +45,11 @@ pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf) -> Result<S
         (0..lanes).map(|_| start_lane(name, lane.clone(), path.clone())).collect::<Result<_>>()?;
     let (commands, received) = channel::<Command>();
     let (ready, opened) = oneshot::channel();
+    let model = name.to_owned();
     spawn(format!("model {name}"), move || {
         let mut ways = Vec::new();
         for (way, opened) in started {
-            if let Err(error) = opened.blocking_recv().unwrap_or_else(|_| Err(failed("of a lane"))) {
+            if let Err(error) = opened.blocking_recv().unwrap_or_else(|_| Err(failed(&model))) {
                 // Nobody waits for a model whose loading was given up.
                 let _ = ready.send(Err(error));
                 return;

@@ -7,8 +7,12 @@
 //!
 //! The file is a protobuf (onnx.proto); only the fields named in [`Node`] are understood, all others are copied.
 
+mod protobuf;
+
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+
+use protobuf::{fields, key, message, number, text, text_field, varint};
 
 /// The input that is added: for each row the positions of the wanted logits, `[rows, wanted, 1]`, int64.
 pub(crate) const POSITIONS: &str = "llm_bench_logit_positions";
@@ -21,6 +25,9 @@ const LEAST_OPERATORS: u64 = 12;
 
 /// Inputs by which a graph leaves out logits by itself.
 const KEEPS: [&str; 2] = ["logits_to_keep", "num_logits_to_keep"];
+
+/// Nodes that are followed back from one place. Real graphs have a few there; a hostile one may have a circle.
+const MOST_STEPS: usize = 8;
 
 /// A graph that was rewritten.
 pub(crate) struct Edited {
@@ -149,14 +156,21 @@ impl<'model> Graph<'model> {
 
     /// Whether a value is the same in every run.
     fn is_constant(&self, value: &str) -> bool {
+        self.is_constant_within(value, MOST_STEPS)
+    }
+
+    /// As [`Self::is_constant`], looking at most `steps` nodes back.
+    fn is_constant_within(&self, value: &str, steps: usize) -> bool {
         const PASSES_ON: [&str; 4] = ["Transpose", "Cast", "Identity", "DequantizeLinear"];
         if self.initializers.contains(value) {
             return true;
         }
         self.producer(value).is_some_and(|node| {
+            let mut inputs = node.inputs.iter();
             node.operator == "Constant"
-                || PASSES_ON.contains(&node.operator)
-                    && node.inputs.iter().all(|input| *input != value && self.is_constant(input))
+                || steps > 0
+                    && PASSES_ON.contains(&node.operator)
+                    && inputs.all(|input| self.is_constant_within(input, steps - 1))
         })
     }
 
@@ -166,7 +180,9 @@ impl<'model> Graph<'model> {
     /// integers is none: its scales depend on all positions.
     fn selection(&self) -> Option<Vec<Splice>> {
         let mut value = "logits";
+        let mut steps = 0..MOST_STEPS;
         let projection = loop {
+            steps.next()?;
             let node = self.producer(value)?;
             if !self.is_used_once(value) {
                 return None;
@@ -272,104 +288,9 @@ fn default_operators(import: &[u8]) -> Option<u64> {
     version
 }
 
-fn text_field(message: &[u8], number: u64) -> Option<&str> {
-    let field = fields(message).flatten().find(|field| field.number == number)?;
-    std::str::from_utf8(&message[field.content?]).ok()
-}
-
-/// A field of a protobuf message.
-struct Field {
-    number: u64,
-    /// With its key.
-    whole: Range<usize>,
-    /// Of a text, a message or packed numbers.
-    content: Option<Range<usize>>,
-    /// Of a number.
-    value: Option<u64>,
-}
-
-/// The fields of a message; the last item is `None` where the bytes are no message.
-fn fields(bytes: &[u8]) -> impl Iterator<Item = Option<Field>> {
-    let mut position = 0;
-    let mut is_broken = false;
-    std::iter::from_fn(move || {
-        if is_broken || position >= bytes.len() {
-            return None;
-        }
-        let field = field(bytes, position);
-        match &field {
-            Some(field) => position = field.whole.end,
-            None => is_broken = true,
-        }
-        Some(field)
-    })
-}
-
-fn field(bytes: &[u8], start: usize) -> Option<Field> {
-    let (key, mut end) = read_varint(bytes, start)?;
-    let (mut content, mut value) = (None, None);
-    match key & 7 {
-        0 => {
-            let (number, after) = read_varint(bytes, end)?;
-            value = Some(number);
-            end = after;
-        }
-        1 => end += 8,
-        5 => end += 4,
-        2 => {
-            let (length, after) = read_varint(bytes, end)?;
-            end = after.checked_add(usize::try_from(length).ok()?)?;
-            content = Some(after..end);
-        }
-        _ => return None,
-    }
-    (end <= bytes.len()).then_some(Field { number: key >> 3, whole: start..end, content, value })
-}
-
-fn read_varint(bytes: &[u8], start: usize) -> Option<(u64, usize)> {
-    let mut value = 0;
-    for (place, byte) in bytes.get(start..)?.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            return Some((value, start + place + 1));
-        }
-    }
-    None
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(value & 0x7f).unwrap_or(0);
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-/// The key of a text or message.
-fn key(number: u64) -> Vec<u8> {
-    varint(number << 3 | 2)
-}
-
-fn message(number: u64, content: &[u8]) -> Vec<u8> {
-    [&key(number)[..], &varint(content.len() as u64), content].concat()
-}
-
-fn text(number: u64, content: &str) -> Vec<u8> {
-    message(number, content.as_bytes())
-}
-
-fn number(number: u64, value: u64) -> Vec<u8> {
-    [varint(number << 3), varint(value)].concat()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{POSITIONS, edit, fields};
+    use super::{POSITIONS, edit, fields, message, number, text};
 
     fn fixture(name: &str) -> Vec<u8> {
         let path = format!("{}/tests/fixtures/{name}/model.onnx", env!("CARGO_MANIFEST_DIR"));
@@ -386,6 +307,29 @@ mod tests {
                 |bytes: &[u8]| bytes.windows(POSITIONS.len()).any(|part| part == POSITIONS.as_bytes());
             assert!(!holds(&model) && holds(&edited.bytes), "{name}");
             assert!(fields(&edited.bytes).all(|field| field.is_some()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_graph_that_runs_in_circles_is_left_alone() {
+        let node = |operator: &str, inputs: &[&str], output: &str| {
+            let inputs = inputs.iter().flat_map(|input| text(1, input)).collect::<Vec<_>>();
+            message(1, &[inputs, text(2, output), text(4, operator)].concat())
+        };
+        let output = message(12, &text(1, "logits"));
+        for nodes in [
+            [node("Cast", &["x"], "logits"), node("Cast", &["logits"], "x")].concat(),
+            [
+                node("MatMul", &["h", "a"], "logits"),
+                node("Cast", &["b"], "a"),
+                node("Transpose", &["a"], "b"),
+                node("Relu", &["h"], "h"),
+            ]
+            .concat(),
+        ] {
+            let operators = message(8, &number(2, 17));
+            let model = [message(7, &[nodes, output.clone()].concat()), operators].concat();
+            assert!(edit(&model).is_none());
         }
     }
 

@@ -78,26 +78,10 @@ pub(super) enum Purpose {
 /// An error on its way; its source becomes a text.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Refusal {
-    #[serde(with = "KindName")]
     kind: ErrorKind,
     code: String,
     message: String,
     because: Option<String>,
-}
-
-/// The kinds of errors by their names.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "ErrorKind")]
-enum KindName {
-    Invalid,
-    NotFound,
-    Conflict,
-    Denied,
-    TooLarge,
-    Unsupported,
-    Unavailable,
-    Cancelled,
-    Internal,
 }
 
 impl From<Error> for Refusal {

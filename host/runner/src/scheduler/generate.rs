@@ -27,12 +27,13 @@ impl Scheduler<'_> {
             }
             return;
         }
-        let started = Instant::now();
+        let mut started = Instant::now();
         let sequences: Vec<&[u32]> =
             self.prompts.iter().map(|prompt| &prompt.order.prompt[..prompt.order.prompt.len() - 1]).collect();
         self.engine.compute_shared(&sequences);
         while let Some((rows, prefixes)) = self.next_prompts() {
             self.begin(rows, &prefixes, started);
+            started = Instant::now();
         }
     }
 
