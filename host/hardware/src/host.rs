@@ -1,5 +1,7 @@
 //! CPU and memory, of the machine and of this program's processes.
 
+use std::collections::HashSet;
+
 use llm_bench_core::hardware::{Gpus, HardwareInfo};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tracing::warn;
@@ -71,8 +73,12 @@ impl HostProbe {
         let children = children.iter().map(|&id| Pid::from_u32(id));
         let processes: Vec<Pid> = self.process.into_iter().chain(children).collect();
         let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
-        // Those that ended are forgotten: their numbers are given to others one day.
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&processes), true, kind);
+        // Those that ended are forgotten, if they are looked at once more: their numbers are given to others one day.
+        // Each once: a second look measures the time since the first.
+        let known = system.processes().keys();
+        let watched: HashSet<Pid> = known.chain(&processes).copied().collect();
+        let watched: Vec<Pid> = watched.into_iter().collect();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&watched), true, kind);
         let mut percent = 0.0;
         for process in processes.iter().filter_map(|&process| system.process(process)) {
             percent += process.cpu_usage();
