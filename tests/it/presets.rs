@@ -242,3 +242,21 @@ async fn the_api_shows_presets_and_takes_one_benchmark_at_a_time() {
         samples[0]["calls"][0]["request"][0]["context"]["text"].as_str().unwrap().starts_with("Be right.\n")
     );
 }
+
+#[test]
+fn columns_that_cannot_stand_for_what_is_asked_are_refused_before_the_run() {
+    let data = tempfile::tempdir().unwrap();
+    let refusal = |columns: &[&str]| {
+        let mut words =
+            vec!["run", "--model", "tiny-llama", "--task", "multiple-choice", "--dataset", "capitals"];
+        words.extend(columns.iter().flat_map(|column| ["--column", column]));
+        let output = run(data.path(), &words);
+        assert!(!output.status.success(), "{columns:?}");
+        stderr_of(&output)
+    };
+    assert!(
+        refusal(&["question=choices", "choices=choices"]).contains("`choices` is to stand under two names")
+    );
+    assert!(refusal(&["right=answer"]).contains("no column `answer` for the gold answer"));
+    assert!(refusal(&["question=query"]).contains("no column `query` to rename"));
+}

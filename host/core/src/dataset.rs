@@ -60,6 +60,9 @@ pub struct NumberedRow {
 pub(crate) fn rename(mut row: Row, columns: &BTreeMap<String, String>) -> Row {
     let renamed: Vec<_> =
         columns.iter().filter_map(|(name, column)| Some((name.clone(), row.shift_remove(column)?))).collect();
+    for name in columns.keys() {
+        row.shift_remove(name);
+    }
     row.extend(renamed);
     row
 }
@@ -141,7 +144,8 @@ mod tests {
 
     #[test]
     fn columns_are_renamed_at_once_so_that_two_can_change_places() {
-        let row = json!({"a": 1, "b": 2, "c": 3}).as_object().cloned().unwrap_or_default();
+        // The column `x` gives way even in a row that lacks what it would stand for.
+        let row = json!({"a": 1, "b": 2, "c": 3, "x": 4}).as_object().cloned().unwrap_or_default();
         let columns = [("a", "b"), ("b", "a"), ("x", "missing")];
         let columns = columns.map(|(name, column)| (name.to_owned(), column.to_owned())).into();
         assert_eq!(Json::Object(rename(row, &columns)), json!({"a": 2, "b": 1, "c": 3}));

@@ -119,9 +119,16 @@ impl NewBenchmark {
 
 /// A misspelt column is found here and not in every sample.
 fn check_columns(order: &NewBenchmark, split: &Split) -> Result<()> {
-    match order.columns.values().find(|column| !split.columns.contains(column)) {
+    if let Some(column) = order.columns.values().find(|column| !split.columns.contains(column)) {
+        return Err(unknown_column(order, split, column, "to rename"));
+    }
+    let mut seen = BTreeSet::new();
+    match order.columns.values().find(|column| !seen.insert(*column)) {
         None => Ok(()),
-        Some(column) => Err(unknown_column(order, split, column, "to rename")),
+        Some(column) => Err(Error::invalid(
+            "column-renamed-twice",
+            format!("column `{column}` is to stand under two names; it can bear one"),
+        )),
     }
 }
 
@@ -194,9 +201,9 @@ fn check_task(order: &NewBenchmark) -> Result<()> {
 /// A gold column that the data lacks is most often a misspelt config, found here and not in every sample.
 fn check_gold(order: &NewBenchmark, split: &Split, gold: &BTreeSet<String>) -> Result<()> {
     let is_there = |column: &String| {
-        split.columns.contains(column)
-            || order.dataset.gold.contains(column)
-            || order.columns.contains_key(column)
+        let is_renamed = order.columns.values().any(|source| source == column);
+        order.columns.contains_key(column)
+            || !is_renamed && (split.columns.contains(column) || order.dataset.gold.contains(column))
     };
     match gold.iter().find(|column| !is_there(column)) {
         None => Ok(()),
