@@ -204,7 +204,7 @@ pub(crate) async fn advance(
             completion_tokens = completion_tokens + ?, cached_samples = cached_samples + ?,
             cached_calls = cached_calls + ?, active_ms = active_ms + ?
         WHERE id = ?
-        RETURNING *";
+        RETURNING total, completed, failed, prompt_tokens, completion_tokens, cached_samples, cached_calls, active_ms";
     let row: ProgressRow = sqlx::query_as(UPDATE)
         .bind(Count(by.completed))
         .bind(Count(by.failed))

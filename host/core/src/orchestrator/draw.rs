@@ -155,6 +155,7 @@ fn draw_all(
 ) -> Result<FewShotDraws> {
     let wanted = count as usize;
     let mut draws = FewShotDraws { count, rows: Vec::new() };
+    let repeated = equals.map(|equals| places_of_equals(&equals.pool)).unwrap_or_default();
     for index in 0..rows {
         let Some(equals) = equals else {
             draws.rows.extend(random.sample(split.rows, count.into()));
@@ -166,16 +167,29 @@ fn draw_all(
         chosen.retain(differs);
         if chosen.len() < wanted {
             // Several equals were drawn: again, from all that differ.
-            let others: Vec<u64> = (0..split.rows).filter(differs).collect();
-            if others.len() < wanted {
+            let same = evaluated.and_then(|row| repeated.get(&row)).map_or(&[][..], Vec::as_slice);
+            let others = split.rows.saturating_sub(same.len() as u64);
+            if others < u64::from(count) {
                 return Err(too_few(count, split));
             }
-            let places = random.sample(others.len() as u64, count.into());
-            chosen = places.into_iter().map(|place| at(&others, place)).collect();
+            let row = |other: u64| other + same.partition_point(|before| *before <= other) as u64;
+            chosen = random.sample(others, count.into()).into_iter().map(row).collect();
         }
         draws.rows.extend(chosen.into_iter().take(wanted));
     }
     Ok(draws)
+}
+
+/// For each row of the pool where its equals stand: how many rows that differ from it stand before each of them.
+fn places_of_equals(pool: &[Fingerprint]) -> HashMap<[u8; 16], Vec<u64>> {
+    let mut places: HashMap<[u8; 16], Vec<u64>> = HashMap::new();
+    for (place, row) in (0_u64..).zip(pool) {
+        if let Some(row) = row {
+            let equals = places.entry(*row).or_default();
+            equals.push(place - equals.len() as u64);
+        }
+    }
+    places
 }
 
 /// An entry of a list that is as long as its split has rows.

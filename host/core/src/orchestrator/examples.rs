@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::Orchestrator;
-use crate::benchmark::{Benchmark, FewShot, FewShotDraws, FewShotSampling, Plan};
+use crate::benchmark::{FewShot, FewShotDraws, FewShotSampling, Plan};
 use crate::dataset::rename;
 use crate::plugin::gold::split_row;
 use crate::sample::{Context, Example};
@@ -33,11 +33,13 @@ struct Drawn {
 }
 
 impl Orchestrator {
-    /// Reads the examples of a benchmark.
-    pub(super) async fn read_examples(&self, benchmark: &Benchmark) -> Result<Examples> {
-        let plan = &benchmark.plan;
+    /// Reads the examples of a benchmark; `draws` are those that were stored with it.
+    pub(super) async fn read_examples(&self, plan: &Plan, draws: Option<FewShotDraws>) -> Result<Examples> {
         let Some(few_shot) = &plan.few_shot else { return Ok(Examples::shared(plan, Vec::new())) };
-        self.check_unchanged(&few_shot.split).await?;
+        // The evaluated split was looked at already.
+        if few_shot.split != plan.split {
+            self.check_unchanged(&few_shot.split).await?;
+        }
         if few_shot.sampling == FewShotSampling::First {
             let mut rows = vec![Row::new(); few_shot.rows.len()];
             self.read_rows(plan, few_shot, &few_shot.rows, |index, row| {
@@ -49,7 +51,7 @@ impl Orchestrator {
             .await?;
             return Ok(Examples::shared(plan, rows));
         }
-        let draws = self.ports.benchmarks.few_shot_draws(benchmark.id).await?.ok_or_else(|| {
+        let draws = draws.ok_or_else(|| {
             Error::internal("draws-missing", "the few-shot draws of the benchmark are not stored")
         })?;
         let mut rows = HashMap::new();

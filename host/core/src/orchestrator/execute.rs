@@ -14,7 +14,7 @@ use super::order::SUBJECT;
 use super::recorder::{Part, Parts};
 use super::sample::SampleRunner;
 use super::{Event, Orchestrator};
-use crate::benchmark::{Benchmark, Lease, Progress, Status};
+use crate::benchmark::{Benchmark, FewShotDraws, Lease, Progress, Status};
 use crate::dataset::{DatasetFiles, RowResult, Split};
 use crate::hardware::HardwareReading;
 use crate::model::{LoadedModel, Model, Origin};
@@ -97,7 +97,7 @@ impl Orchestrator {
     }
 
     /// Loads all that the samples share.
-    async fn prepare(&self, benchmark: &Benchmark) -> Result<SampleRunner> {
+    async fn prepare(&self, benchmark: &Benchmark, draws: Option<FewShotDraws>) -> Result<SampleRunner> {
         let plan = &benchmark.plan;
         self.check_unchanged(&plan.split).await?;
         let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
@@ -106,18 +106,23 @@ impl Orchestrator {
         let models: Vec<&Model> = std::iter::once(&plan.model).chain(plan.parts.values()).collect();
         let loaded = self.models.acquire(&models).await?;
         for ((name, pinned), loaded) in names.zip(models).zip(loaded) {
-            parts.insert(name.to_owned(), self.part(pinned, loaded, plan.response_cache).await?);
+            parts.insert(name.to_owned(), self.part(pinned, loaded, plan.response_cache).await);
         }
-        let examples = self.read_examples(benchmark).await?;
+        let examples = self.read_examples(plan, draws).await?;
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
     }
 
     /// A loaded model, with the answers that it gave before where there are any.
-    async fn part(&self, model: &Model, loaded: Arc<dyn LoadedModel>, response_cache: bool) -> Result<Part> {
+    async fn part(&self, model: &Model, loaded: Arc<dyn LoadedModel>, response_cache: bool) -> Part {
         let key = ModelKey::new(&model.facts.digest, &self.ports.runner.computation());
         let cache = &self.ports.response_cache;
-        let has_answers = response_cache && cache.has_answers_of(&key).await?;
-        Ok(Part { model: loaded, key, cache: has_answers.then(|| cache.clone()) })
+        // A cache that cannot be read costs the time of asking the model, no more.
+        let has_answers = response_cache
+            && cache.has_answers_of(&key).await.unwrap_or_else(|error| {
+                tracing::warn!(?error, "the response cache cannot be read");
+                false
+            });
+        Part { model: loaded, key, cache: has_answers.then(|| cache.clone()) }
     }
 
     /// A split is pinned by its content: other rows under the same name are another benchmark.
@@ -181,8 +186,10 @@ impl<'a> Execution<'a> {
     }
 
     async fn run(&mut self) -> Result<End, Trouble> {
+        let store = &self.orchestrator.ports.benchmarks;
+        let draws = store.few_shot_draws(self.benchmark.id).await.map_err(Trouble::Store)?;
         let runner = tokio::select! {
-            runner = self.orchestrator.prepare(self.benchmark) => runner.map_err(Trouble::Benchmark)?,
+            runner = self.orchestrator.prepare(self.benchmark, draws) => runner.map_err(Trouble::Benchmark)?,
             lease = self.lease.ended() => return Ok(end_of(lease)),
             () = self.stop.cancelled() => return Ok(End::Stopped),
         };
