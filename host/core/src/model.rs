@@ -305,11 +305,6 @@ pub trait ModelRunner: Send + Sync {
     /// message names the input), `invalid` for a broken file.
     async fn load(&self, model: &Model) -> Result<Arc<dyn LoadedModel>>;
 
-    /// Memory that a loaded model may take beyond its files' size, where the runner sets that aside beforehand.
-    fn reserved_bytes(&self, _model: &Model) -> u64 {
-        0
-    }
-
     /// What besides a model's files decides its answers to the last digit, such as an execution provider. Answers that
     /// were recorded under one such name are not given again under another.
     fn computation(&self) -> String {

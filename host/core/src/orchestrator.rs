@@ -56,7 +56,7 @@ pub struct Settings {
     pub poll: Duration,
     /// How long samples in flight may take to finish once the host is told to stop.
     pub grace: Duration,
-    /// What loaded models may take together, in bytes; none: half of the machine's memory.
+    /// What the files of loaded models may take together, in bytes; none: half of the machine's memory.
     pub model_cache_bytes: Option<u64>,
 }
 

@@ -36,7 +36,7 @@ pub(super) struct ModelPool {
 
 impl ModelPool {
     pub(super) fn new(runner: Arc<dyn ModelRunner>, clock: Arc<dyn Clock>, budget_bytes: u64) -> Self {
-        let slots = Mutex::new(Slots::new(runner.clone(), budget_bytes));
+        let slots = Mutex::new(Slots::new(budget_bytes));
         Self { runner, clock, turn: tokio::sync::Mutex::default(), slots, released: Notify::new() }
     }
 
@@ -138,7 +138,9 @@ impl ModelPool {
         let loaded = self.runner.load(model).await?;
         let mut slots = self.slots();
         slots.touch(model);
-        slots.of(model).model = Some(loaded.clone());
+        let slot = slots.of(model);
+        slot.model = Some(loaded.clone());
+        slot.error = None;
         drop(slots);
         Ok(loaded)
     }

@@ -30,7 +30,8 @@ pub struct ServeArguments {
     /// Benchmarks executed at once.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel_benchmarks: u16,
-    /// Memory for loaded models in MiB, those in use and those kept for later [default: half of the machine's].
+    /// Models to keep loaded, by the size of their files in MiB, those in use included; KV caches come on top
+    /// [default: half of the machine's memory].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_CACHE_MIB))]
     model_cache_mib: Option<u64>,
     /// Run models on threads of the server, which a model that crashes takes along, instead of in child processes.

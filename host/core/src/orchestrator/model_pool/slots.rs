@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::model::{LoadedModel, Model, ModelRunner};
+use crate::model::{LoadedModel, Model};
 
 /// Whether a model is in this process's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,6 @@ pub struct Residence {
 
 /// Models by digest: two names of the same files are one model.
 pub(super) struct Slots {
-    runner: Arc<dyn ModelRunner>,
     budget_bytes: u64,
     by_digest: HashMap<String, Slot>,
     /// Counts uses, which a clock may not tell apart.
@@ -43,7 +42,7 @@ pub(super) struct Slots {
 
 pub(super) struct Slot {
     name: String,
-    /// Weights, and what the runner reserves beside them.
+    /// Of its files.
     bytes: u64,
     pub(super) model: Option<Arc<dyn LoadedModel>>,
     /// How many hold it loaded.
@@ -64,14 +63,14 @@ pub(super) struct Crowded {
 }
 
 impl Slots {
-    pub(super) fn new(runner: Arc<dyn ModelRunner>, budget_bytes: u64) -> Self {
-        Self { runner, budget_bytes, by_digest: HashMap::new(), uses: 0 }
+    pub(super) fn new(budget_bytes: u64) -> Self {
+        Self { budget_bytes, by_digest: HashMap::new(), uses: 0 }
     }
 
     pub(super) fn of(&mut self, model: &Model) -> &mut Slot {
         self.by_digest.entry(model.facts.digest.clone()).or_insert_with(|| Slot {
             name: model.name.clone(),
-            bytes: model.facts.bytes.saturating_add(self.runner.reserved_bytes(model)),
+            bytes: model.facts.bytes,
             model: None,
             pins: 0,
             loads: 0,

@@ -15,7 +15,6 @@ struct CountingRunner {
     loads: Mutex<Vec<String>>,
     alive: Arc<AtomicUsize>,
     peak: AtomicUsize,
-    reserve: u64,
 }
 
 struct CountedModel(Arc<AtomicUsize>);
@@ -48,10 +47,6 @@ impl ModelRunner for CountingRunner {
         let before = self.alive.fetch_add(1, Ordering::SeqCst);
         self.peak.fetch_max(before + 1, Ordering::SeqCst);
         Ok(Arc::new(CountedModel(self.alive.clone())))
-    }
-
-    fn reserved_bytes(&self, _: &Model) -> u64 {
-        self.reserve
     }
 }
 
@@ -145,14 +140,6 @@ async fn the_model_used_longest_ago_makes_room_and_its_memory_is_given_back_befo
     assert_eq!(states, [ModelState::Loaded, ModelState::Unloaded, ModelState::Loaded]);
     pool.use_once("a").await;
     assert_eq!(runner.loads(), ["a", "b", "c"]);
-}
-
-#[tokio::test]
-async fn what_the_runner_reserves_counts_too() {
-    let (pool, runner) = pool_of(CountingRunner { reserve: 1, ..CountingRunner::default() }, 2 * BYTES);
-    pool.use_once("a").await;
-    pool.use_once("b").await;
-    assert_eq!((pool.state("a"), runner.alive()), (ModelState::Unloaded, 1));
 }
 
 #[tokio::test]
