@@ -159,9 +159,11 @@ impl ModelRunner for OnnxRunner {
         }
     }
 
-    /// The provider, and how what requests share is computed: both move the last digits.
+    /// The provider, how what requests share is computed, and the library's file: all move the last digits.
     fn computation(&self) -> String {
-        format!("{} {:?}", self.config.provider, self.config.execution)
+        let library = std::fs::metadata(&self.config.library);
+        let library = library.map(|file| (file.len(), file.modified().ok()));
+        format!("{} {:?} {library:?}", self.config.provider, self.config.execution)
     }
 }
 
