@@ -43,7 +43,7 @@ pub(crate) struct Engine {
     pub(crate) limits: Limits,
 }
 
-/// What the rows of one batch may take together. One row alone always may, but for memory.
+/// What the rows of one batch may take together. One row alone always may, but for its slots.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// New tokens in one run, padding included.
@@ -65,11 +65,9 @@ impl Limits {
     pub(crate) fn allow(&self, rows: usize, new_tokens: usize, wanted: usize, slots: usize) -> bool {
         let length = if self.cuts { run_length(new_tokens) } else { new_tokens };
         let positions = if self.selects_logits { wanted.min(length) } else { length };
-        rows <= self.rows
-            && rows * length <= self.run_tokens
-            && rows * positions <= self.logit_positions
-            && slots <= self.slots
-            || rows == 1
+        let fits =
+            rows <= self.rows && rows * length <= self.run_tokens && rows * positions <= self.logit_positions;
+        slots <= self.slots && (fits || rows == 1)
     }
 
     /// Whether so many generations may be on their way.
@@ -306,6 +304,7 @@ mod tests {
         assert!(cut.allow(4, 2048, 1, 0) && !cut.allow(5, 2048, 1, 0));
         assert!(whole.allow(2, 512, 1, 0) && !whole.allow(2, 2048, 1, 0));
         assert!(whole.allow(1, 1_000_000, 1, 0), "one row always runs");
-        assert!(!Limits { slots: 100, ..cut }.allow(2, 60, 1, 120));
+        let small = Limits { slots: 100, ..cut };
+        assert!(!small.allow(2, 60, 1, 120) && !small.allow(1, 60, 1, 120) && small.allow(1, 60, 1, 100));
     }
 }

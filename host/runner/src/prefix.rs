@@ -46,7 +46,14 @@ impl Prefixes {
             // A prefix of earlier sequences alone may never be wanted again.
             .filter(|prefix| sequences.iter().any(|sequence| sequence.starts_with(prefix)))
             .collect();
+        let mut room = self.store.room_beside(sequences);
         for prefix in planned {
+            let bytes = prefix.len() * network.graph().cache_bytes_per_token();
+            // It would push out what others want, and be pushed out by what they compute again.
+            if bytes > room {
+                continue;
+            }
+            room -= bytes;
             let before = self.store.longest(&prefix);
             let length = before.as_ref().map_or(0, Prefix::tokens);
             let row = ForwardRow {
@@ -58,7 +65,6 @@ impl Prefixes {
             let past = before.as_ref().map(|prefix| &*prefix.cache);
             let cache = forward(network, &[row], past, true, &mut |_, _, _| Ok(()))?;
             if let Some(cache) = cache {
-                let bytes = cache.length * network.graph().cache_bytes_per_token();
                 self.store.insert(&prefix, cache, bytes);
             }
         }

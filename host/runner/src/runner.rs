@@ -146,7 +146,8 @@ impl ModelRunner for OnnxRunner {
         blocking(move || check_digest(&wanted, &digests)).await?;
         match &self.config.isolation {
             Isolation::InProcess => {
-                let (commands, opened) = thread::start(&model.name, self.config.clone(), model.path.clone())?;
+                let (path, bytes) = (model.path.clone(), model.facts.bytes);
+                let (commands, opened) = thread::start(&model.name, self.config.clone(), path, bytes)?;
                 opened.await.unwrap_or_else(|_| Err(thread::failed(&model.name)))?;
                 Ok(Arc::new(OnnxModel { name: model.name.clone(), commands }))
             }

@@ -16,7 +16,7 @@ use crate::engine::{Engine, Prepared, Rows};
 use crate::generation::{Cohort, Order};
 use crate::scoring::{Family, ScoringRow};
 
-/// Ends a key that is a context with a continuation, so that it is no other's context.
+/// Parts a context from its continuation in a key: the same tokens parted elsewhere ask something else.
 const NO_TOKEN: u32 = u32::MAX;
 
 pub(crate) struct Scheduler<'engine> {
@@ -102,8 +102,8 @@ impl<'engine> Scheduler<'engine> {
     fn add_row(&mut self, row: &ScoringRow, place: Place) {
         let mut key = row.input[..row.context_length()].to_vec();
         if !self.engine.shares_contexts(key.len()) {
-            key.extend(&row.targets);
             key.push(NO_TOKEN);
+            key.extend(&row.targets);
         }
         if let Some(there) = self.families.get_mut(&key) {
             let number = there.family.add(&row.targets);

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use llm_bench_core::{Error, Result};
@@ -27,22 +27,28 @@ type Started = (Sender<Command>, oneshot::Receiver<Result<()>>);
 ///
 /// # Errors
 /// When no thread can be started; all else is told over the receiver.
-pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started> {
+pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf, bytes: u64) -> Result<Started> {
     let threads = config.threads.unwrap_or_else(|| {
         // Without the number of cores there is one lane, whose threads ONNX Runtime counts.
         std::thread::available_parallelism().map_or(1, NonZero::get)
     });
     let has_lanes = config.execution != Execution::Reference
         && config.provider == Provider::Cpu
-        && size(&path).is_some_and(|bytes| bytes <= MOST_LANE_BYTES);
+        && bytes <= MOST_LANE_BYTES;
     let lanes = if has_lanes { threads.clamp(1, MOST_LANES) } else { 1 };
     if lanes == 1 {
         return start_lane(name, config, path);
     }
-    let lane =
-        RunnerConfig { threads: Some(threads / lanes), memory_bytes: config.memory_bytes / lanes, ..config };
-    let started: Vec<Started> =
-        (0..lanes).map(|_| start_lane(name, lane.clone(), path.clone())).collect::<Result<_>>()?;
+    let memory_bytes = config.memory_bytes / lanes;
+    let lane = |number: usize| {
+        let threads = threads / lanes + usize::from(number < threads % lanes);
+        start_lane(
+            name,
+            RunnerConfig { threads: Some(threads), memory_bytes, ..config.clone() },
+            path.clone(),
+        )
+    };
+    let started: Vec<Started> = (0..lanes).map(lane).collect::<Result<_>>()?;
     let (commands, received) = channel::<Command>();
     let (ready, opened) = oneshot::channel();
     let model = name.to_owned();
@@ -72,18 +78,6 @@ fn distribute(commands: &Receiver<Command>, lanes: &[Sender<Command>]) {
         // The caller of a call that is dropped is told that the thread failed.
         let _ = lanes[lane].send(command);
     }
-}
-
-/// The files of a model's folder, in bytes.
-fn size(model: &Path) -> Option<u64> {
-    let mut bytes = 0;
-    // Graphs may lie in a folder of their own.
-    for folder in [model.to_owned(), model.join("onnx")].iter().filter(|folder| folder.is_dir()) {
-        for entry in std::fs::read_dir(folder).ok()? {
-            bytes += std::fs::metadata(entry.ok()?.path()).ok()?.len();
-        }
-    }
-    Some(bytes)
 }
 
 fn start_lane(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started> {

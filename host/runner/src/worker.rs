@@ -21,21 +21,26 @@ pub(crate) fn serve(engine: &mut Engine, commands: &Receiver<Command>) {
         if scheduler.is_idle() {
             let Ok(first) = commands.recv() else { return };
             let expected = scheduler.take_answered();
-            scheduler.admit(first);
+            guarded(&mut scheduler, |scheduler| scheduler.admit(first));
             let mut admitted = 1;
             while admitted < expected
                 && let Ok(next) = commands.recv_timeout(SILENCE)
             {
-                scheduler.admit(next);
+                guarded(&mut scheduler, |scheduler| scheduler.admit(next));
                 admitted += 1;
             }
         }
         for command in commands.try_iter() {
-            scheduler.admit(command);
+            guarded(&mut scheduler, |scheduler| scheduler.admit(command));
         }
-        if catch_unwind(AssertUnwindSafe(|| scheduler.turn())).is_err() {
-            tracing::error!("a batch of a model panicked; its calls failed");
-            scheduler.give_up();
-        }
+        guarded(&mut scheduler, Scheduler::turn);
+    }
+}
+
+/// Tokenizers and templates are a stranger's too, not only graphs.
+fn guarded<'engine>(scheduler: &mut Scheduler<'engine>, work: impl FnOnce(&mut Scheduler<'engine>)) {
+    if catch_unwind(AssertUnwindSafe(|| work(scheduler))).is_err() {
+        tracing::error!("the work for a model panicked; its calls failed");
+        scheduler.give_up();
     }
 }

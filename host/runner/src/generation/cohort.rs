@@ -24,7 +24,7 @@ impl Cohort {
     /// Runs the tokens of the rows, those before `kept` being in the first slots of `past`, and chooses the next of each.
     ///
     /// # Errors
-    /// Of the model; the rows come back unchanged.
+    /// Of the model; the rows come back with what they have: shorter ones may have a new token already.
     pub(crate) fn start(
         network: &mut Network,
         language: Language<'_>,
@@ -85,7 +85,6 @@ impl Cohort {
             })
             .collect();
         let members = &mut self.members;
-        // Only the last run has wanted logits, so that nothing is chosen unless every run succeeds.
         let cache = forward(network, &forward_rows, past, has_cache, &mut |row, _, logits| {
             members[row].row.choose(logits, language);
             Ok(())

@@ -29,6 +29,12 @@ pub(crate) struct Stretch<'cache> {
 }
 
 impl Cache {
+    /// A cache without layers.
+    #[cfg(test)]
+    pub(crate) fn of_nothing(length: usize) -> Self {
+        Self { values: Vec::new(), length }
+    }
+
     /// Copies stretches into a new cache; slots that none fills are 0.
     pub(crate) fn assemble(
         graph: &Graph,

@@ -162,6 +162,8 @@ impl<'model> Graph<'model> {
     /// As [`Self::is_constant`], looking at most `steps` nodes back.
     fn is_constant_within(&self, value: &str, steps: usize) -> bool {
         const PASSES_ON: [&str; 4] = ["Transpose", "Cast", "Identity", "DequantizeLinear"];
+        /// Those of `DequantizeLinear`. A hostile node may have any number, and each is followed.
+        const MOST_INPUTS: usize = 3;
         if self.initializers.contains(value) {
             return true;
         }
@@ -169,6 +171,7 @@ impl<'model> Graph<'model> {
             let mut inputs = node.inputs.iter();
             node.operator == "Constant"
                 || steps > 0
+                    && node.inputs.len() <= MOST_INPUTS
                     && PASSES_ON.contains(&node.operator)
                     && inputs.all(|input| self.is_constant_within(input, steps - 1))
         })
@@ -237,6 +240,7 @@ impl<'model> Graph<'model> {
             let Some(test) = self.producer(condition) else { continue };
             let is_guard = test.operator == "IsNaN"
                 && test.inputs == [*guarded]
+                && test.outputs.len() == 1
                 && self.is_used_once(condition)
                 && self.is_constant(replacement)
                 && self.producer(guarded).is_some_and(|node| node.operator == "Softmax");
@@ -331,6 +335,36 @@ mod tests {
             let model = [message(7, &[nodes, output.clone()].concat()), operators].concat();
             assert!(edit(&model).is_none());
         }
+    }
+
+    #[test]
+    fn a_graph_with_hostile_nodes_is_left_alone_at_once() {
+        let node = |operator: &str, inputs: &[String], outputs: &[&str]| {
+            let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
+            let outputs: Vec<u8> = outputs.iter().flat_map(|output| text(2, output)).collect();
+            message(1, &[inputs, outputs, text(4, operator)].concat())
+        };
+        let model = |nodes: &[u8]| {
+            let graph = [nodes, &message(12, &text(1, "logits"))].concat();
+            [message(7, &graph), message(8, &number(2, 17))].concat()
+        };
+        // A tree of a hundred branches at each of its forks.
+        let forks = (0..8)
+            .flat_map(|depth| node("Cast", &vec![format!("w{}", depth + 1); 100], &[&format!("w{depth}")]));
+        let product = node("MatMul", &["h".into(), "w0".into()], &["logits"]);
+        assert!(edit(&model(&[product, forks.collect()].concat())).is_none());
+        // One test for two guards, which would be cut out twice.
+        let guard = |condition: &str, output: &str| {
+            node("Where", &[condition.into(), "w".into(), "x".into()], &[output])
+        };
+        let nodes = [
+            node("Softmax", &["h".into()], &["x"]),
+            node("IsNaN", &["x".into()], &["one", "other"]),
+            node("Constant", &[], &["w"]),
+            guard("one", "logits"),
+            guard("other", "y"),
+        ];
+        assert!(edit(&model(&nodes.concat())).is_none());
     }
 
     #[test]

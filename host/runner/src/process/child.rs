@@ -57,7 +57,7 @@ pub fn run_model_in_child() -> Result<()> {
                 described.map_or_else(|error| FromChild::Refused(error.into()), FromChild::Described);
             say(&mut output, &message)
         }
-        Purpose::Serve => serve(setup, input, output),
+        Purpose::Serve { bytes } => serve(setup, bytes, input, output),
     }
 }
 
@@ -77,13 +77,14 @@ type Pending = (u64, oneshot::Receiver<Result<ModelAnswer>>);
 /// The tokens of the calls under way.
 type Cancels = Arc<Mutex<HashMap<u64, CancellationToken>>>;
 
-fn serve(setup: Setup, input: BufReader<File>, output: File) -> Result<()> {
+fn serve(setup: Setup, bytes: u64, input: BufReader<File>, output: File) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::unavailable("model-thread-failed", "the model's process cannot start its threads")
             .because(error)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-    let (commands, opened) = thread::start(&setup.name, setup.config.clone(), PathBuf::from(&setup.model))?;
+    let model = PathBuf::from(&setup.model);
+    let (commands, opened) = thread::start(&setup.name, setup.config.clone(), model, bytes)?;
     let (calls, received) = unbounded_channel();
     let cancels = Cancels::default();
     let listener = Listener { commands, calls, cancels: cancels.clone() };
@@ -110,9 +111,11 @@ impl Listener {
                     let (answer, answered) = oneshot::channel();
                     let cancel = CancellationToken::new();
                     lock(&self.cancels).insert(id, cancel.clone());
-                    // Where the thread is gone, the call fails by its sender being dropped.
-                    let _ = self.commands.send(Command { request, cancel, queued: Instant::now(), answer });
-                    let _ = self.calls.send((id, answered));
+                    let command = Command { request, cancel, queued: Instant::now(), answer };
+                    // Without its thread the process is of no use: the parent fails its calls and starts another.
+                    if self.commands.send(command).is_err() || self.calls.send((id, answered)).is_err() {
+                        end_now();
+                    }
                 }
                 Ok(Some(ToChild::Cancel { id })) => {
                     if let Some(cancel) = lock(&self.cancels).get(&id) {

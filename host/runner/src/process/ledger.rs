@@ -163,15 +163,18 @@ impl Ledger {
         }
         if let Some(reason) = state.activity.overdue(self.config.call_deadline, now) {
             state.kill();
-            drop(state);
-            // Not only when its pipes close: a child of the child may hold them open.
-            self.end(ending::hung(&self.name, &reason));
+            // Not only when its pipes close: a child of the child may hold them open. And before anybody learns that it
+            // was killed, who would take that for a crash.
+            self.end_with(state, ending::hung(&self.name, &reason));
         }
     }
 
     /// Fails everything that waits for the child. What it said itself, or was ended for, comes before `error`.
     pub(super) fn end(&self, error: Error) {
-        let mut state = self.lock();
+        self.end_with(self.lock(), error);
+    }
+
+    fn end_with(&self, mut state: MutexGuard<'_, State>, error: Error) {
         if state.ended.is_some() {
             return;
         }

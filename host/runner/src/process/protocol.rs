@@ -70,7 +70,10 @@ pub(super) struct Setup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Purpose {
     /// Load the model and answer calls.
-    Serve,
+    Serve {
+        /// The size of the model's files.
+        bytes: u64,
+    },
     /// Tell what can be told without the weights.
     Describe,
 }

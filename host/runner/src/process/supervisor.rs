@@ -48,7 +48,8 @@ impl ProcessModel {
         processes: &Processes,
         digests: Arc<DigestCache>,
     ) -> Result<Self> {
-        let setup = setup(Purpose::Serve, &model.name, &model.path, config, process)?;
+        let setup =
+            setup(Purpose::Serve { bytes: model.facts.bytes }, &model.name, &model.path, config, process)?;
         let (config, processes) = (process.clone(), processes.clone());
         let (process, readiness) =
             ModelProcess::start(&model.name, setup.clone(), config.clone(), processes.clone());

@@ -27,6 +27,10 @@ impl Scheduler<'_> {
             }
             return;
         }
+        let running = self.cohorts.iter().map(Cohort::len).sum::<usize>();
+        if !self.engine.limits.allow_rows(running + 1) {
+            return;
+        }
         let mut started = Instant::now();
         let sequences: Vec<&[u32]> =
             self.prompts.iter().map(|prompt| &prompt.order.prompt[..prompt.order.prompt.len() - 1]).collect();
@@ -41,7 +45,9 @@ impl Scheduler<'_> {
     fn next_prompts(&mut self) -> Option<(Vec<Generating>, Vec<Option<Prefix>>)> {
         let engine = &mut *self.engine;
         let mut rows_at_once: usize = self.cohorts.iter().map(Cohort::len).sum();
-        let mut slots: usize = self.cohorts.iter_mut().flat_map(Cohort::rows).map(|row| row.longest()).sum();
+        // A cache has as many slots for each of its rows as for the longest.
+        let rows_on_their_way = self.cohorts.iter_mut().flat_map(Cohort::rows);
+        let mut longest = rows_on_their_way.map(|row| row.longest()).max().unwrap_or(0);
         let (mut rows, mut prefixes): (Vec<Generating>, Vec<Option<Prefix>>) = (Vec::new(), Vec::new());
         let mut most_new = 0;
         let mut first_group = None;
@@ -59,7 +65,8 @@ impl Scheduler<'_> {
                 Padding::Nowhere | Padding::Alone => (kept, new),
             };
             let runs_alone = graph.padding == Padding::Alone || kept > 0 && !graph.continues_with_many(2);
-            let fits = engine.limits.allow(rows.len() + 1, most_new.max(new), 1, slots + order.length())
+            let slots = (rows_at_once + 1) * longest.max(order.length());
+            let fits = engine.limits.allow(rows.len() + 1, most_new.max(new), 1, slots)
                 && engine.limits.allow_rows(rows_at_once + 1);
             if rows_at_once > 0 && !fits {
                 break;
@@ -68,7 +75,7 @@ impl Scheduler<'_> {
                 index += 1;
                 continue;
             }
-            slots += order.length();
+            longest = longest.max(order.length());
             rows_at_once += 1;
             most_new = most_new.max(new);
             let key = self.next_key;
@@ -124,7 +131,10 @@ impl Scheduler<'_> {
                 self.finish(rows);
                 Vec::new()
             }
-            Err((_, rows)) => rows.into_iter().flat_map(|row| self.prefill(vec![row], &[None])).collect(),
+            Err((error, rows)) => {
+                tracing::warn!(?error, rows = rows.len(), "a batch of prompts failed; each runs alone");
+                rows.into_iter().flat_map(|row| self.prefill(vec![row], &[None])).collect()
+            }
         }
     }
 
@@ -186,7 +196,12 @@ impl Scheduler<'_> {
                     self.finish_ended(&mut cohort);
                 }
                 // Each alone, from its tokens, so that only the one at fault fails.
-                Err(_) => {
+                Err(error) => {
+                    tracing::warn!(
+                        ?error,
+                        rows = cohort.len(),
+                        "a batch of generations failed; each goes on alone"
+                    );
                     for row in cohort.into_rows() {
                         let alone = self.prefill(vec![row], &[None]);
                         self.cohorts.extend(alone);

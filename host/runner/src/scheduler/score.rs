@@ -99,13 +99,18 @@ impl Scheduler<'_> {
             Ok(scores) => scores,
             Err(error) => match members {
                 [_] => vec![Err(error)],
-                _ => members
-                    .iter()
-                    .map(|member| {
+                _ => {
+                    tracing::warn!(
+                        ?error,
+                        rows = members.len(),
+                        "a batch of scores failed; each row runs alone"
+                    );
+                    let alone = members.iter().map(|member| {
                         let mut alone = self.run_batch(std::slice::from_ref(member))?;
                         alone.pop().unwrap_or_else(|| Err(Error::internal("model-failed", "no scores")))
-                    })
-                    .collect(),
+                    });
+                    alone.collect()
+                }
             },
         }
     }

@@ -42,25 +42,24 @@ impl Family {
             return number;
         }
         self.continuations.push(targets.to_vec());
-        self.branch();
-        self.continuations.len() - 1
+        let number = self.continuations.len() - 1;
+        self.branch(number, &targets[..targets.len() - 1]);
+        number
     }
 
-    fn branch(&mut self) {
-        let ids = |number: &usize| {
-            let targets = &self.continuations[*number];
-            &targets[..targets.len() - 1]
-        };
-        let mut order: Vec<usize> = (0..self.continuations.len()).collect();
-        order.sort_by_key(|number| std::cmp::Reverse(ids(number).len()));
-        let mut branches: Vec<Branch> = Vec::new();
-        for number in order {
-            match branches.iter_mut().find(|branch| branch.ids.starts_with(ids(&number))) {
-                Some(branch) => branch.continuations.push(number),
-                None => branches.push(Branch { ids: ids(&number).to_vec(), continuations: vec![number] }),
-            }
+    /// Gives a continuation, without its last token `ids`, a place among the branches.
+    fn branch(&mut self, number: usize, ids: &[u32]) {
+        if let Some(branch) = self.branches.iter_mut().find(|branch| branch.ids.starts_with(ids)) {
+            branch.continuations.push(number);
+            return;
         }
-        self.branches = branches;
+        let mut continuations = vec![number];
+        // No branch begins another, so that at most one is the beginning of this.
+        if let Some(shorter) = self.branches.iter().position(|branch| ids.starts_with(&branch.ids)) {
+            continuations.extend(self.branches.remove(shorter).continuations);
+        }
+        let place = self.branches.partition_point(|branch| branch.ids.len() >= ids.len());
+        self.branches.insert(place, Branch { ids: ids.to_vec(), continuations });
     }
 
     /// What the first run reads: the context and the longest branch.
@@ -207,10 +206,17 @@ mod tests {
 
     #[test]
     fn continuations_share_what_they_begin_with() {
-        let family = family(&[&[5, 6, 7], &[5, 6, 8], &[5, 9], &[4, 4]]);
-        let branches: Vec<&[u32]> = family.branches.iter().map(|branch| &branch.ids[..]).collect();
-        assert_eq!(branches, [&[5, 6][..], &[4]]);
-        assert_eq!((family.length(), family.wanted()), (4, 3));
+        let alike: [&[u32]; 4] = [&[5, 6, 7], &[5, 6, 8], &[5, 9], &[4, 4]];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let family = family(&order.map(|number| alike[number]));
+            let branches: Vec<&[u32]> = family.branches.iter().map(|branch| &branch.ids[..]).collect();
+            assert_eq!(branches, [&[5, 6][..], &[4]]);
+            assert_eq!((family.length(), family.wanted()), (4, 3));
+            let mut told: Vec<usize> =
+                family.branches.iter().flat_map(|branch| branch.continuations.clone()).collect();
+            told.sort_unstable();
+            assert_eq!(told, [0, 1, 2, 3, 4]);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod calls;
 mod failures;
 mod families;
 mod generation;
+mod partings;
 #[cfg(target_os = "linux")]
 mod process;
 mod providers;
