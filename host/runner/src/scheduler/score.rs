@@ -97,21 +97,15 @@ impl Scheduler<'_> {
     fn score_batch(&mut self, members: &[Member]) -> Vec<Result<Vec<RowScore>>> {
         match self.run_batch(members) {
             Ok(scores) => scores,
-            Err(error) => match members {
-                [_] => vec![Err(error)],
-                _ => {
-                    tracing::warn!(
-                        ?error,
-                        rows = members.len(),
-                        "a batch of scores failed; each row runs alone"
-                    );
-                    let alone = members.iter().map(|member| {
-                        let mut alone = self.run_batch(std::slice::from_ref(member))?;
-                        alone.pop().unwrap_or_else(|| Err(Error::internal("model-failed", "no scores")))
-                    });
-                    alone.collect()
-                }
-            },
+            Err(error) if members.len() == 1 => vec![Err(error)],
+            Err(error) => {
+                tracing::warn!(?error, rows = members.len(), "a batch of scores failed; each row runs alone");
+                let alone = members.iter().map(|member| {
+                    let mut alone = self.run_batch(std::slice::from_ref(member))?;
+                    alone.pop().unwrap_or_else(|| Err(Error::internal("model-failed", "no scores")))
+                });
+                alone.collect()
+            }
         }
     }
 
