@@ -21,6 +21,7 @@ use crate::folder::ModelFolder;
 use crate::graph::{Float, Graph, Padding, in_bfloat16};
 use crate::provider::Provider;
 pub(crate) use edit::POSITIONS;
+use edit::{Rewrites, edit};
 
 /// A graph in a larger file is loaded as it stands, since it is rewritten in memory. Large models keep their weights
 /// in files beside the graph, which stays small.
@@ -47,6 +48,8 @@ pub(crate) struct Network {
     graph: Graph,
     /// Whether the graph gives the logits of chosen positions only.
     selects_logits: bool,
+    /// Whether attention is one operation.
+    is_fused: bool,
     only_logits: RunOptions<HasSelectedOutputs>,
 }
 
@@ -78,9 +81,10 @@ impl Network {
         let weights = folder.files.iter().map(size).sum();
         let builder =
             || options.provider.register(builder(environment, options.threads, weights).map_err(failed)?);
-        let edited = if options.rewrites { load_edited(builder()?, &path) } else { None };
-        let (session, selects_logits) = if let Some(loaded) = edited {
-            loaded
+        let edited =
+            if options.rewrites { Self::open_edited(&builder, folder, options.provider)? } else { None };
+        let mut network = if let Some(network) = edited {
+            network
         } else {
             let session = builder()?.commit_from_file(&path).map_err(|error| {
                 match &folder.graph_file.bfloat16 {
@@ -100,16 +104,58 @@ impl Network {
                 }
                 .because(error)
             })?;
-            (session, false)
+            Self::of(session, folder, (false, false))?
         };
-        let graph = Graph::of(&session, &folder.graph_file)?;
-        let only_logits =
-            RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
-        let mut network = Self { session, graph, selects_logits, only_logits };
+        tracing::debug!(file, network.selects_logits, network.is_fused, "a graph is loaded");
         if network.graph.needs_trial {
             network.try_out()?;
         }
         Ok(network)
+    }
+
+    /// Loads the graph rewritten, with as many of the rewrites as the library takes; none where nothing is rewritten.
+    fn open_edited(
+        builder: &dyn Fn() -> Result<SessionBuilder>,
+        folder: &ModelFolder,
+        provider: Provider,
+    ) -> Result<Option<Self>> {
+        /// Where the weights beside a graph lie that is loaded from memory.
+        const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+        let path = folder.path.join(&folder.graph);
+        // A file that cannot be read is refused where it is loaded as it stands.
+        let is_small = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_EDITED_BYTES);
+        let Some(model) = is_small.then(|| std::fs::read(&path).ok()).flatten() else { return Ok(None) };
+        let Some(weights) = path.parent().and_then(Path::to_str) else { return Ok(None) };
+        let most = if provider == Provider::Cpu { Rewrites::All } else { Rewrites::Fewer };
+        let mut next = Some(most);
+        while let Some(rewrites) = next.take() {
+            let Some(edited) = edit(&model, rewrites) else { break };
+            let session = (builder()?.with_config_entry(WEIGHTS_FOLDER, weights))
+                .map_err(ort::Error::from)
+                .and_then(|mut builder| builder.commit_from_memory(&edited.bytes));
+            let problem = match session {
+                Ok(session) => {
+                    let rewritten = (edited.selects_logits, edited.is_fused);
+                    let mut network = Self::of(session, folder, rewritten)?;
+                    if !edited.is_fused || network.goes_on_from_a_cache() {
+                        return Ok(Some(network));
+                    }
+                    "it does not run".to_owned()
+                }
+                Err(error) => error.to_string(),
+            };
+            tracing::debug!(?rewrites, problem, "a rewritten graph cannot be used");
+            next = edited.is_fused.then_some(Rewrites::Fewer);
+        }
+        Ok(None)
+    }
+
+    fn of(session: Session, folder: &ModelFolder, rewritten: (bool, bool)) -> Result<Self> {
+        let graph = Graph::of(&session, &folder.graph_file)?;
+        let only_logits =
+            RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
+        let (selects_logits, is_fused) = rewritten;
+        Ok(Self { session, graph, selects_logits, is_fused, only_logits })
     }
 
     pub(crate) fn graph(&self) -> &Graph {
@@ -298,29 +344,6 @@ impl Logits {
                 Cow::Owned(halves.iter().map(|half| half.to_f32()).collect())
             }
         })
-    }
-}
-
-/// A session on the rewritten graph, and whether it selects logits; none where nothing was rewritten.
-fn load_edited(builder: SessionBuilder, path: &Path) -> Option<(Session, bool)> {
-    /// Where the weights beside a graph lie that is loaded from memory.
-    const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
-    if std::fs::metadata(path).ok()?.len() > MAX_EDITED_BYTES {
-        return None;
-    }
-    // A file that cannot be read is refused where it is loaded as it stands.
-    let edited = edit::edit(&std::fs::read(path).ok()?)?;
-    let folder = path.parent()?.to_str()?;
-    let session = builder
-        .with_config_entry(WEIGHTS_FOLDER, folder)
-        .map_err(ort::Error::from)
-        .and_then(|mut builder| builder.commit_from_memory(&edited.bytes));
-    match session {
-        Ok(session) => Some((session, edited.selects_logits)),
-        Err(error) => {
-            tracing::debug!(%error, "a rewritten graph does not load; it is loaded as it stands");
-            None
-        }
     }
 }
 

@@ -67,6 +67,26 @@ fn read_varint(bytes: &[u8], start: usize) -> Option<(u64, usize)> {
     None
 }
 
+/// The whole numbers of a field, packed or one by one; none where the bytes are no message.
+pub(super) fn numbers(message: &[u8], number: u64) -> Option<Vec<u64>> {
+    let mut values = Vec::new();
+    for field in fields(message) {
+        let Field { number: found, content, value, .. } = field?;
+        if found != number {
+            continue;
+        }
+        values.extend(value);
+        let Some(packed) = content else { continue };
+        let mut position = packed.start;
+        while position < packed.end {
+            let (value, after) = read_varint(&message[..packed.end], position)?;
+            values.push(value);
+            position = after;
+        }
+    }
+    Some(values)
+}
+
 pub(super) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

@@ -1,0 +1,271 @@
+//! Attention as one operation.
+//!
+//! What exporters write for scaled dot-product attention with a cache, from the new queries, keys and values to the
+//! context of all heads, becomes one `Attention` (of the standard since [`OPERATORS`]), and rotary embeddings one
+//! `RotaryEmbedding`. Half precision is left as it is: it would be rounded at other places.
+
+mod pattern;
+mod rotary;
+
+use std::collections::{HashMap, HashSet};
+
+use super::graph::{Graph, Node};
+use super::protobuf::{number, text};
+use pattern::{Pattern, patterns};
+use rotary::{Rotary, rotary};
+
+/// The version of the standard operators that has the operation.
+pub(super) const OPERATORS: u64 = 23;
+
+/// Since this version of the operators [`UNCHANGED`] mean what they mean in version [`OPERATORS`].
+const LEAST_OPERATORS: u64 = 18;
+
+/// Operators of the standard that a graph may have when its version is raised: later versions only take more types.
+const UNCHANGED: [&str; 55] = [
+    "Add",
+    "And",
+    "Cast",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Cos",
+    "DequantizeLinear",
+    "Div",
+    "DynamicQuantizeLinear",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Gelu",
+    "Gemm",
+    "Greater",
+    "GreaterOrEqual",
+    "Identity",
+    "IsNaN",
+    "LayerNormalization",
+    "Less",
+    "LessOrEqual",
+    "MatMul",
+    "MatMulInteger",
+    "Max",
+    "Min",
+    "Mul",
+    "Neg",
+    "Not",
+    "Or",
+    "Pow",
+    "Range",
+    "Reciprocal",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "ScatterND",
+    "Shape",
+    "Sigmoid",
+    "Sin",
+    "Slice",
+    "Softmax",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "Tanh",
+    "Transpose",
+    "Trilu",
+    "Unsqueeze",
+    "Where",
+];
+/// As [`UNCHANGED`], where an input says the sizes of the parts.
+const SPLIT: &str = "Split";
+
+/// Fuses what can be; tells whether there was any. Where a part cannot be replaced as a whole the graph stays as it is.
+pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
+    let may_be_raised = |node: &Node<'_>| {
+        !matches!(node.domain, "" | "ai.onnx")
+            || UNCHANGED.contains(&node.operator)
+            || node.operator == SPLIT && node.inputs.len() == 2
+    };
+    if operators < LEAST_OPERATORS
+        || operators < OPERATORS && !graph.nodes.iter().all(may_be_raised)
+        || graph.has_subgraphs()
+        || !graph.has_input(&["input_ids"])
+    {
+        return false;
+    }
+    let patterns = patterns(graph);
+    let mut fusion = Fusion { graph, nodes: Vec::new(), there: HashSet::new(), tables: HashMap::new() };
+    for (index, pattern) in patterns.iter().enumerate() {
+        fusion.add(index, pattern);
+    }
+    let nodes = fusion.nodes;
+    if nodes.is_empty() {
+        return false;
+    }
+    let replaced: HashSet<&str> = (patterns.iter())
+        .flat_map(|pattern| [&*pattern.output, &pattern.key.present, &pattern.value.present])
+        .collect();
+    let before = graph.nodes.clone();
+    graph.nodes.retain(|node| !node.outputs.iter().any(|output| replaced.contains(&**output)));
+    graph.nodes.extend(nodes);
+    graph.index();
+    graph.remove_unused_nodes();
+    // What still needs a part of the old way would compute both.
+    if patterns.iter().any(|pattern| graph.producer(&pattern.weights).is_some()) {
+        graph.nodes = before;
+        graph.index();
+        return false;
+    }
+    graph.remove_unused_initializers();
+    true
+}
+
+/// The new nodes.
+struct Fusion<'graph, 'model> {
+    graph: &'graph Graph<'model>,
+    nodes: Vec<Node<'model>>,
+    /// The constants and sizes among them, which are there once.
+    there: HashSet<String>,
+    /// By the cosines or sines of an export, those of the first half of each head, for every row.
+    tables: HashMap<String, String>,
+}
+
+impl Fusion<'_, '_> {
+    fn add(&mut self, index: usize, pattern: &Pattern) {
+        let name = |what: &str| format!("llm_bench_{what}_{index}");
+        let width = pattern.key.width;
+        let query = self.heads_last(&name("query"), &pattern.query, pattern.heads, width);
+        let key = self.heads_last(&name("key"), &pattern.key.new, pattern.key.heads, width);
+        let value =
+            self.heads_last(&name("value"), &pattern.value.new, pattern.value.heads, pattern.value.width);
+        let mask = match &pattern.mask.choice {
+            Some((condition, one, other)) => {
+                let mask = name("mask");
+                self.nodes.push(Node::new("Where", &[condition, one, other], &[&mask], &[]));
+                mask
+            }
+            None => pattern.mask.value.clone(),
+        };
+        let attributes = [
+            whole("q_num_heads", pattern.heads),
+            whole("kv_num_heads", pattern.key.heads),
+            fraction("scale", pattern.scale),
+        ];
+        self.nodes.push(Node::new(
+            "Attention",
+            &[&query, &key, &value, &mask, &pattern.key.past, &pattern.value.past],
+            &[&pattern.output, &pattern.key.present, &pattern.value.present],
+            &attributes,
+        ));
+    }
+
+    /// From `[rows, heads, tokens, width]` to `[rows, tokens, heads · width]`, which a projection gave it in.
+    fn heads_last(&mut self, name: &str, value: &str, heads: u64, width: u64) -> String {
+        if let Some(Rotary { turned, cosines, sines }) = rotary(self.graph, value, width) {
+            let before = self.heads_last(&format!("{name}_unturned"), &turned, heads, width);
+            let (cosines, sines) = (self.table(&cosines, width), self.table(&sines, width));
+            let attributes = [whole("num_heads", heads), whole("interleaved", 0)];
+            self.nodes.push(Node::new("RotaryEmbedding", &[&before, &cosines, &sines], &[name], &attributes));
+            return name.to_owned();
+        }
+        let separate = match self.graph.producer(value) {
+            Some(node) if node.transposes(&[0, 2, 1, 3]) => {
+                let separate = &*node.inputs[0];
+                // Before its heads were told apart it has the shape already, but that is not always sure.
+                let whole =
+                    self.graph.made_by(separate, "Reshape").filter(|reshape| keeps_rows(self.graph, reshape));
+                whole.map_or(separate, |reshape| &*reshape.inputs[0]).to_owned()
+            }
+            _ => {
+                let separate = format!("{name}_separate");
+                let order = list("perm", &[0, 2, 1, 3]);
+                self.nodes.push(Node::new("Transpose", &[value], &[&separate], &[order]));
+                separate
+            }
+        };
+        // The library takes a size that is left open for none.
+        let together = heads * width;
+        let shape = self.integers(&format!("llm_bench_together_{together}"), &[0, 0, together.cast_signed()]);
+        self.nodes.push(Node::new("Reshape", &[&separate, &shape], &[name], &[]));
+        name.to_owned()
+    }
+
+    /// The first half of `[1 or rows, tokens, width]` for every row.
+    fn table(&mut self, values: &str, width: u64) -> String {
+        if let Some(table) = self.tables.get(values) {
+            return table.clone();
+        }
+        let name = format!("llm_bench_table_{}", self.tables.len());
+        self.tables.insert(values.to_owned(), name.clone());
+        let ids = "llm_bench_shape_of_ids";
+        let sizes = "llm_bench_rows_and_ones";
+        let (zero, one) = (self.integers("llm_bench_zero", &[0]), self.integers("llm_bench_one", &[1]));
+        let last = self.integers("llm_bench_last", &[-1]);
+        if self.there.insert(sizes.to_owned()) {
+            self.nodes.push(Node::new("Shape", &["input_ids"], &[ids], &[]));
+            self.nodes.push(Node::new("Slice", &[ids, &zero, &one], &["llm_bench_rows"], &[]));
+            let sizes_of = ["llm_bench_rows", &one, &one];
+            self.nodes.push(Node::new("Concat", &sizes_of, &[sizes], &[whole("axis", 0)]));
+        }
+        let end = self.integers(&format!("llm_bench_half_of_{width}"), &[(width / 2).cast_signed()]);
+        let half = format!("{name}_half");
+        self.nodes.push(Node::new("Slice", &[values, &zero, &end, &last], &[&half], &[]));
+        self.nodes.push(Node::new("Expand", &[&half, sizes], &[&name], &[]));
+        name
+    }
+
+    /// A constant.
+    fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        if self.there.insert(name.to_owned()) {
+            self.nodes.push(Node::new("Constant", &[], &[name], &[list("value_ints", values)]));
+        }
+        name.to_owned()
+    }
+}
+
+/// Whether a reshape to `[rows, tokens, heads, width]` takes the first two sizes from what it reshapes, so that this has
+/// them too.
+fn keeps_rows(graph: &Graph<'_>, reshape: &Node<'_>) -> bool {
+    let Some([rows, tokens, _, _]) = reshape.inputs.get(1).and_then(|shape| pattern::parts(graph, shape))
+    else {
+        return false;
+    };
+    // Products with weights and biases keep all sizes but the last.
+    let mut same = vec![&*reshape.inputs[0]];
+    for _ in 0..2 {
+        let Some(node) = same.last().and_then(|value| graph.producer(value)) else { break };
+        let mut varying = node.inputs.iter().filter(|input| !graph.is_constant(input));
+        let (Some(only), None) = (varying.next(), varying.next()) else { break };
+        if node.is("Add") || node.is("MatMul") && node.inputs.first() == Some(only) {
+            same.push(only);
+        } else {
+            break;
+        }
+    }
+    [(rows, 0), (tokens, 1)].iter().all(|(size, axis)| {
+        pattern::size_of(graph, size).is_some_and(|(value, of)| of == *axis && same.contains(&value))
+    })
+}
+
+/// An attribute with a whole number.
+fn whole(name: &str, value: u64) -> Vec<u8> {
+    [text(1, name), number(3, value), number(20, 2)].concat()
+}
+
+fn list(name: &str, values: &[i64]) -> Vec<u8> {
+    let mut attribute = text(1, name);
+    attribute.extend(values.iter().flat_map(|value| number(8, value.cast_unsigned())));
+    attribute.extend(number(20, 7));
+    attribute
+}
+
+fn fraction(name: &str, value: f32) -> Vec<u8> {
+    let mut attribute = text(1, name);
+    // The key of a number in four bytes.
+    attribute.push(2 << 3 | 5);
+    attribute.extend(value.to_le_bytes());
+    attribute.extend(number(20, 1));
+    attribute
+}

@@ -1,0 +1,326 @@
+//! A graph as a list of nodes that can be looked through, changed, and written again.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use super::constant::Constant;
+use super::protobuf::{Field, fields, message, numbers, text, text_field};
+
+/// Nodes that are followed back from one place. Real graphs have a few there; a hostile one may have a circle.
+pub(super) const MOST_STEPS: usize = 8;
+
+/// A graph of a model (`GraphProto`).
+pub(super) struct Graph<'model> {
+    pub(super) nodes: Vec<Node<'model>>,
+    /// Everything but the nodes, as it stands.
+    rest: Vec<Part<'model>>,
+    initializers: HashMap<&'model str, &'model [u8]>,
+    /// By name what is said of the type (`ValueInfoProto`).
+    inputs: HashMap<&'model str, &'model [u8]>,
+    outputs: HashSet<&'model str>,
+    /// Index of the node that gives a value.
+    producers: HashMap<String, usize>,
+    /// Indices of the nodes that take a value, one for each time; subgraphs may take it without being counted.
+    consumers: HashMap<String, Vec<usize>>,
+}
+
+/// A field of the graph that is no node.
+enum Part<'model> {
+    Initializer { name: &'model str, whole: &'model [u8] },
+    Other(Cow<'model, [u8]>),
+}
+
+/// An operation (`NodeProto`).
+#[derive(Clone)]
+pub(super) struct Node<'model> {
+    pub(super) inputs: Vec<Cow<'model, str>>,
+    pub(super) outputs: Vec<Cow<'model, str>>,
+    pub(super) operator: &'model str,
+    pub(super) domain: &'model str,
+    /// The fields that are neither inputs nor outputs.
+    others: Vec<Cow<'model, [u8]>>,
+}
+
+/// The type of an input: its numbers and its sizes, 0 for those that vary.
+pub(super) struct InputType {
+    /// Of `TensorProto`.
+    pub(super) element: u64,
+    pub(super) sizes: Vec<u64>,
+}
+
+impl<'model> Graph<'model> {
+    pub(super) fn read(bytes: &'model [u8]) -> Option<Self> {
+        let mut graph = Self {
+            nodes: Vec::new(),
+            rest: Vec::new(),
+            initializers: HashMap::new(),
+            inputs: HashMap::new(),
+            outputs: HashSet::new(),
+            producers: HashMap::new(),
+            consumers: HashMap::new(),
+        };
+        for field in fields(bytes) {
+            let Field { number, whole, content, .. } = field?;
+            let whole = &bytes[whole];
+            let content = content.map(|content| &bytes[content]);
+            match (number, content) {
+                (1, Some(content)) => {
+                    graph.nodes.push(Node::read(content)?);
+                    continue;
+                }
+                (5, Some(content)) => {
+                    if let Some(name) = text_field(content, 8) {
+                        graph.initializers.insert(name, content);
+                        graph.rest.push(Part::Initializer { name, whole });
+                        continue;
+                    }
+                }
+                (11, Some(content)) => {
+                    graph.inputs.insert(text_field(content, 1)?, content);
+                }
+                (12, Some(content)) => {
+                    graph.outputs.insert(text_field(content, 1)?);
+                }
+                _ => {}
+            }
+            graph.rest.push(Part::Other(whole.into()));
+        }
+        graph.index();
+        Some(graph)
+    }
+
+    /// Notes anew who gives and takes which value.
+    pub(super) fn index(&mut self) {
+        self.producers.clear();
+        self.consumers.clear();
+        for (index, node) in self.nodes.iter().enumerate() {
+            for output in &node.outputs {
+                self.producers.insert(output.clone().into_owned(), index);
+            }
+            for input in &node.inputs {
+                self.consumers.entry(input.clone().into_owned()).or_default().push(index);
+            }
+        }
+    }
+
+    /// The graph's bytes.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let size = |part: &Part<'_>| match part {
+            Part::Initializer { whole, .. } => whole.len(),
+            Part::Other(whole) => whole.len(),
+        };
+        let mut bytes =
+            Vec::with_capacity(self.rest.iter().map(size).sum::<usize>() + (self.nodes.len() << 9));
+        for node in &self.nodes {
+            bytes.extend(message(1, &node.write()));
+        }
+        for part in &self.rest {
+            bytes.extend_from_slice(match part {
+                Part::Initializer { whole, .. } => whole,
+                Part::Other(whole) => whole,
+            });
+        }
+        bytes
+    }
+
+    /// Adds an input (`ValueInfoProto`).
+    pub(super) fn add_input(&mut self, input: &[u8]) {
+        self.rest.push(Part::Other(message(11, input).into()));
+    }
+
+    /// Takes out the nodes that no output depends on. Only of a graph without subgraphs.
+    pub(super) fn remove_unused_nodes(&mut self) {
+        let mut wanted: Vec<usize> =
+            self.outputs.iter().filter_map(|output| self.producers.get(*output).copied()).collect();
+        let mut is_used = vec![false; self.nodes.len()];
+        while let Some(index) = wanted.pop() {
+            if !std::mem::replace(&mut is_used[index], true) {
+                let inputs = self.nodes[index].inputs.iter();
+                wanted.extend(inputs.filter_map(|input| self.producers.get(&**input).copied()));
+            }
+        }
+        let mut is_used = is_used.into_iter();
+        self.nodes.retain(|_| is_used.next().unwrap_or(false));
+        self.index();
+    }
+
+    /// Takes out the initializers that no node reads, as [`Self::remove_unused_nodes`].
+    pub(super) fn remove_unused_initializers(&mut self) {
+        let (consumers, outputs) = (&self.consumers, &self.outputs);
+        self.rest.retain(|part| match part {
+            Part::Initializer { name, .. } => consumers.contains_key(*name) || outputs.contains(name),
+            Part::Other(_) => true,
+        });
+    }
+
+    pub(super) fn has_input(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.inputs.contains_key(name))
+    }
+
+    pub(super) fn is_output(&self, value: &str) -> bool {
+        self.outputs.contains(value)
+    }
+
+    pub(super) fn has_subgraphs(&self) -> bool {
+        self.nodes.iter().any(Node::has_subgraph)
+    }
+
+    /// The type of an input of the graph; none where the model doesn't say it.
+    pub(super) fn input_type(&self, name: &str) -> Option<InputType> {
+        fn inner(message: &[u8], number: u64) -> Option<&[u8]> {
+            let content = fields(message).flatten().find(|field| field.number == number)?.content?;
+            Some(&message[content])
+        }
+        let tensor = inner(inner(self.inputs.get(name)?, 2)?, 1)?;
+        let element = numbers(tensor, 1)?.first().copied()?;
+        let shape = inner(tensor, 2)?;
+        let mut sizes = Vec::new();
+        for field in fields(shape) {
+            let Field { number: 1, content: Some(content), .. } = field? else { continue };
+            sizes.push(numbers(&shape[content], 1)?.first().copied().unwrap_or(0));
+        }
+        Some(InputType { element, sizes })
+    }
+
+    pub(super) fn producer(&self, value: &str) -> Option<&Node<'model>> {
+        self.producers.get(value).map(|&index| &self.nodes[index])
+    }
+
+    /// The node that gives a value, if it is such an operation of the standard.
+    pub(super) fn made_by(&self, value: &str, operator: &str) -> Option<&Node<'model>> {
+        self.producer(value).filter(|node| node.is(operator))
+    }
+
+    /// Where among the nodes the one is that gives a value.
+    pub(super) fn place(&self, value: &str) -> Option<usize> {
+        self.producers.get(value).copied()
+    }
+
+    pub(super) fn consumers(&self, value: &str) -> impl Iterator<Item = &Node<'model>> {
+        self.consumers.get(value).into_iter().flatten().map(|&index| &self.nodes[index])
+    }
+
+    /// The one node that takes a value, which nothing else does.
+    pub(super) fn only_consumer(&self, value: &str) -> Option<&Node<'model>> {
+        let mut consumers = self.consumers(value);
+        consumers.next().filter(|_| consumers.next().is_none() && !self.is_output(value))
+    }
+
+    pub(super) fn is_used_once(&self, value: &str) -> bool {
+        self.consumers(value).count() + usize::from(self.is_output(value)) == 1
+    }
+
+    /// What a value is in every run, where that is a tensor of few numbers.
+    pub(super) fn constant(&self, value: &str) -> Option<Constant> {
+        if let Some(tensor) = self.initializers.get(value) {
+            return Constant::of_tensor(tensor);
+        }
+        self.made_by(value, "Constant").and_then(Constant::of_node)
+    }
+
+    pub(super) fn integers(&self, value: &str) -> Option<Vec<i64>> {
+        self.constant(value)?.integers()
+    }
+
+    /// Whether a value is the same in every run.
+    pub(super) fn is_constant(&self, value: &str) -> bool {
+        self.is_constant_within(value, MOST_STEPS)
+    }
+
+    /// As [`Self::is_constant`], looking at most `steps` nodes back.
+    fn is_constant_within(&self, value: &str, steps: usize) -> bool {
+        const PASSES_ON: [&str; 4] = ["Transpose", "Cast", "Identity", "DequantizeLinear"];
+        /// Those of `DequantizeLinear`. A hostile node may have any number, and each is followed.
+        const MOST_INPUTS: usize = 3;
+        if self.initializers.contains_key(value) {
+            return true;
+        }
+        self.producer(value).is_some_and(|node| {
+            node.operator == "Constant"
+                || steps > 0
+                    && node.inputs.len() <= MOST_INPUTS
+                    && PASSES_ON.contains(&node.operator)
+                    && node.inputs.iter().all(|input| self.is_constant_within(input, steps - 1))
+        })
+    }
+}
+
+impl<'model> Node<'model> {
+    fn read(content: &'model [u8]) -> Option<Self> {
+        let mut node =
+            Self { inputs: Vec::new(), outputs: Vec::new(), operator: "", domain: "", others: Vec::new() };
+        for field in fields(content) {
+            let Field { number, whole, content: range, .. } = field?;
+            let read = |range: Option<_>| std::str::from_utf8(&content[range?]).ok();
+            match number {
+                1 => node.inputs.push(read(range)?.into()),
+                2 => node.outputs.push(read(range)?.into()),
+                _ => {
+                    match number {
+                        4 => node.operator = read(range)?,
+                        7 => node.domain = read(range)?,
+                        _ => {}
+                    }
+                    node.others.push((&content[whole]).into());
+                }
+            }
+        }
+        Some(node)
+    }
+
+    /// An operation of the standard; attributes as `AttributeProto`.
+    pub(super) fn new(
+        operator: &'static str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[Vec<u8>],
+    ) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned().into()).collect();
+        let mut others: Vec<Cow<'_, [u8]>> = vec![text(4, operator).into()];
+        others.extend(attributes.iter().map(|attribute| message(5, attribute).into()));
+        Self { inputs: owned(inputs), outputs: owned(outputs), operator, domain: "", others }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.inputs.iter().flat_map(|input| text(1, input)));
+        bytes.extend(self.outputs.iter().flat_map(|output| text(2, output)));
+        self.others.iter().for_each(|other| bytes.extend_from_slice(other));
+        bytes
+    }
+
+    /// Whether this is an operation of the standard.
+    pub(super) fn is(&self, operator: &str) -> bool {
+        matches!(self.domain, "" | "ai.onnx") && self.operator == operator
+    }
+
+    /// The contents of an attribute (`AttributeProto`).
+    pub(super) fn attribute(&self, name: &str) -> Option<&[u8]> {
+        self.attributes().find(|attribute| text_field(attribute, 1) == Some(name))
+    }
+
+    pub(super) fn attributes(&self) -> impl Iterator<Item = &[u8]> {
+        self.others.iter().filter_map(|other| {
+            let Field { number: 5, content: Some(content), .. } = fields(other).next()?? else { return None };
+            Some(&other[content])
+        })
+    }
+
+    /// The whole numbers of an attribute.
+    pub(super) fn integers(&self, name: &str) -> Option<Vec<i64>> {
+        let attribute = self.attribute(name)?;
+        let mut values = numbers(attribute, 8)?;
+        values.extend(numbers(attribute, 3)?);
+        Some(values.into_iter().map(u64::cast_signed).collect())
+    }
+
+    /// Whether this transposes so.
+    pub(super) fn transposes(&self, order: &[i64]) -> bool {
+        self.is("Transpose") && self.integers("perm").as_deref() == Some(order)
+    }
+
+    fn has_subgraph(&self) -> bool {
+        self.attributes()
+            .any(|attribute| fields(attribute).flatten().any(|field| matches!(field.number, 6 | 11)))
+    }
+}
