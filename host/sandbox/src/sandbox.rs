@@ -1,8 +1,8 @@
 //! The sandbox: admits components, keeps them, and loads them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use llm_bench_core::plugin::{Admission, Descriptor, LoadedPlugin, Sandbox};
@@ -36,8 +36,41 @@ pub struct WasmSandbox {
     linker: Linker<GuestState>,
     library: Arc<Library>,
     runtime: Arc<GuestRuntime>,
-    /// Programs that somebody uses, by digest.
-    programs: Mutex<HashMap<String, Weak<Program>>>,
+    programs: Mutex<Programs>,
+}
+
+/// Programs in memory.
+#[derive(Default)]
+struct Programs {
+    /// Those that somebody uses, by digest.
+    used: HashMap<String, Weak<Program>>,
+    /// Those that were used last: who orders a benchmark asks its plugin before who executes it does.
+    recent: VecDeque<Arc<Program>>,
+}
+
+impl Programs {
+    /// Programs that stay in memory while nobody uses them.
+    const RECENT: usize = 4;
+
+    fn find(&mut self, digest: &str) -> Option<Arc<Program>> {
+        let program = self.used.get(digest)?.upgrade()?;
+        self.touch(&program);
+        Some(program)
+    }
+
+    fn add(&mut self, digest: &str, program: &Arc<Program>) {
+        self.touch(program);
+        self.used.retain(|_, program| program.strong_count() > 0);
+        self.used.insert(digest.to_owned(), Arc::downgrade(program));
+    }
+
+    fn touch(&mut self, program: &Arc<Program>) {
+        self.recent.retain(|there| !Arc::ptr_eq(there, program));
+        self.recent.push_back(Arc::clone(program));
+        if self.recent.len() > Self::RECENT {
+            self.recent.pop_front();
+        }
+    }
 }
 
 impl WasmSandbox {
@@ -64,14 +97,17 @@ impl WasmSandbox {
 
     /// The program of a component whose compiled code is at `compiled`.
     fn program(&self, digest: &str, compiled: &Path) -> Result<Arc<Program>> {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(program) = programs.get(digest).and_then(Weak::upgrade) {
+        let mut programs = self.programs();
+        if let Some(program) = programs.find(digest) {
             return Ok(program);
         }
         let program = Arc::new(self.link(compiled)?);
-        programs.retain(|_, program| program.strong_count() > 0);
-        programs.insert(digest.to_owned(), Arc::downgrade(&program));
+        programs.add(digest, &program);
         Ok(program)
+    }
+
+    fn programs(&self) -> MutexGuard<'_, Programs> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks a component what it is, in this engine and under limits.
@@ -136,9 +172,14 @@ impl Sandbox for WasmSandbox {
     }
 
     async fn load(&self, digest: &str) -> Result<Arc<dyn LoadedPlugin>> {
-        let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
-        let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
-        let program = self.program(digest, &compiled)?;
+        let there = self.programs().find(digest);
+        let program = if let Some(program) = there {
+            program
+        } else {
+            let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
+            let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
+            self.program(digest, &compiled)?
+        };
         Ok(Arc::new(WasmPlugin { runtime: Arc::clone(&self.runtime), program }))
     }
 }
