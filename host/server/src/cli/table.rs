@@ -91,7 +91,8 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
     if let Some(speed) = view.speed.filter(|speed| speed.cached_calls > 0) {
         let _ = writeln!(
             text,
-            "{} of {} samples have answers from the response cache ({} calls), which these rates leave out",
+            "{} of {} samples have answers from the response cache ({} calls), so there are no rates; --no-response-cache \
+             asks the model again",
             speed.cached_samples,
             view.samples.completed + view.samples.failed,
             speed.cached_calls
