@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, json_of, run};
+use crate::support::{Host, bundled_model, copy_folder, json_of, run};
 
 const SCORING: [&str; 9] =
     ["run", "--model", "tiny-llama", "--task", "multiple-choice", "--dataset", "capitals", "--limit", "6"];
@@ -124,13 +124,8 @@ fn sampled_generations_are_found_by_their_seed() {
 #[test]
 fn another_model_is_asked_itself_whatever_its_name() {
     let data = tempfile::tempdir().unwrap();
-    let bundled = crate::support::target_folder().join("share/llm-bench/models/tiny-llama");
     let copy = data.path().join("copy");
-    std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(bundled).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
-    }
+    copy_folder(&bundled_model(), &copy);
     let on = |model: &Path| {
         let model = model.to_str().unwrap();
         let arguments = [&["run", "--model", model], &SCORING[3..]].concat();
