@@ -46,7 +46,7 @@ impl Group {
             ));
         }
         let (mut members, mut skipped) = (Vec::new(), Vec::new());
-        for task in app.members(&preset)? {
+        for task in app.members(&preset).await? {
             let name = task.name.clone();
             match member(app, task, places, models, request).await {
                 Ok(order) => members.push((name, order)),
