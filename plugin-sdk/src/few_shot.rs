@@ -29,12 +29,13 @@ pub struct FewShot {
 
 impl FewShot {
     /// One text: the description as it is, then question, delimiter and answer of each solved one, a blank line after
-    /// each, then the question.
+    /// each, then the question. An answer that is empty leaves its question alone: without delimiter and blank line.
     pub fn as_text(&self, delimiter: &str) -> String {
         as_text(&self.turns(delimiter))
     }
 
-    /// A chat: the description as system message, where there is one; each question and answer as turns.
+    /// A chat: the description as system message, where there is one; each question and answer as turns, an answer that
+    /// is empty as none.
     pub fn into_chat(self) -> Vec<Message> {
         as_chat(self.turns(""), true).messages
     }

@@ -213,6 +213,38 @@ async fn wrong_addresses_and_foreign_hosts_get_problem_documents() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_may_change_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path());
+    let load = || host.request(Method::POST, "/api/v1/models/tiny-llama/load");
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "http://localhost:1"),
+        ("origin", "null"),
+    ] {
+        let (status, problem) = host.refusal(load().header(header, value)).await;
+        assert_eq!(
+            (status.as_u16(), problem["type"].as_str()),
+            (403, Some("cross-site-request")),
+            "{header}: {value}"
+        );
+    }
+    assert_eq!(host.get("/api/v1/models/tiny-llama").await["state"], "unloaded");
+
+    // A page may be opened from anywhere; what it shows may be asked by itself.
+    let opened =
+        host.request(Method::GET, "/docs/").header("sec-fetch-site", "cross-site").send().await.unwrap();
+    assert!(opened.status().is_success());
+    let own =
+        load().header("sec-fetch-site", "same-origin").header("origin", host.base()).send().await.unwrap();
+    assert!(own.status().is_success());
+    let older = load().header("origin", host.base()).send().await.unwrap();
+    assert!(older.status().is_success());
+}
+
+#[tokio::test]
 async fn benchmarks_are_listed_newest_first_and_by_status() {
     let data = tempfile::tempdir().unwrap();
     let host = Host::start(data.path());

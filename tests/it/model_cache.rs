@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Host, target_folder};
+use crate::support::{Host, bundled_model, copy_folder};
 
 /// Registers a second model: the bundled one, with a line break more in its settings.
 fn add_second(data: &Path) -> PathBuf {
     let folder = data.join("models/second");
-    std::fs::create_dir_all(&folder).unwrap();
-    for entry in std::fs::read_dir(target_folder().join("share/llm-bench/models/tiny-llama")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
-    }
+    copy_folder(&bundled_model(), &folder);
     change(&folder);
     folder
 }

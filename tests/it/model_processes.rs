@@ -1,12 +1,12 @@
 //! Models in child processes of the host: what ends one ends neither the host nor another model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, json_of, program, run, stderr_of};
+use crate::support::{Host, copy_folder, fixture, json_of, program, run, stderr_of};
 
 /// Samples in flight of a slow order: so many that the model always has a call.
 const CONCURRENCY: u64 = 4;
@@ -60,16 +60,10 @@ async fn wait_until(what: &str, holds: impl Fn() -> bool) {
 
 /// Puts a model of the runner's tests into the data folder, some with another graph.
 fn install(data: &Path, name: &str, graph: Option<&str>) {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures");
     let folder = data.join("models").join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    for entry in std::fs::read_dir(fixtures.join("llama")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
-    }
+    copy_folder(&fixture("llama"), &folder);
     if let Some(graph) = graph {
-        let graph: PathBuf = fixtures.join("hostile").join(format!("{graph}.onnx"));
-        std::fs::copy(graph, folder.join("model.onnx")).unwrap();
+        std::fs::copy(fixture("hostile").join(format!("{graph}.onnx")), folder.join("model.onnx")).unwrap();
     }
 }
 

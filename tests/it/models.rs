@@ -4,20 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{json_of, run, stderr_of, target_folder};
-
-fn bundled() -> PathBuf {
-    target_folder().join("share/llm-bench/models/tiny-llama")
-}
+use crate::support::{bundled_model, copy_folder, fixture, json_of, run, stderr_of};
 
 /// A copy of the bundled model, to be broken.
 fn copied(folder: &Path) -> PathBuf {
     let copy = folder.join("model");
-    std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(bundled()).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
-    }
+    copy_folder(&bundled_model(), &copy);
     copy
 }
 
@@ -29,7 +21,7 @@ fn run_on(data: &Path, model: &Path, task: &str, dataset: &str, config: &str) ->
 
 #[test]
 fn folders_of_the_usual_exporter_run_as_they_are() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures");
+    let fixtures = fixture("");
     let mut folders: Vec<_> = std::fs::read_dir(&fixtures)
         .unwrap()
         .map(|entry| entry.unwrap().path())

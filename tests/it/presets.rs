@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Host, json_of, metric, run, stderr_of};
+use crate::support::{Host, json_of, metric, program, run, stderr_of};
 
 fn write(folder: &Path, file: &str, text: &str) -> String {
     let path = folder.join(file);
@@ -41,6 +41,8 @@ fn every_preset_that_ships_is_listed_and_fits_its_plugin() {
         assert!(preset["dataset"].as_str().unwrap().starts_with("hub:"), "{preset:#}");
     }
     assert_eq!(named("mmlu").unwrap()["members"].as_array().unwrap().len(), 57);
+    assert_eq!(named("mmlu").unwrap()["metrics"], json!(["acc"]));
+    assert!(named("mmlu_abstract_algebra").unwrap()["metrics"].is_null());
     assert_eq!(named("mmlu_stem").unwrap()["members"].as_array().unwrap().len(), 19);
 
     let shown = json_of(&run(data.path(), &["presets", "show", "mmlu_abstract_algebra", "--format", "json"]));
@@ -151,7 +153,8 @@ fn a_folder_of_files_is_a_dataset_and_few_shot_examples_come_from_the_split_that
             })
             .join("\n")
     };
-    write(data.path(), "mine/dev.jsonl", &rows(["one", "two"]));
+    // As some other system writes the ending.
+    write(data.path(), "mine/dev.JSONL", &rows(["one", "two"]));
     write(data.path(), "mine/test.jsonl", &rows(["three", "four"]));
     let folder = data.path().join("mine");
     let samples = data.path().join("samples.jsonl");
@@ -200,7 +203,7 @@ fn a_group_of_the_users_own_is_shown_as_a_table_with_what_was_left_out() {
     let output = run(data.path(), &arguments);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", stderr_of(&output));
-    for shown in ["arithmetic-3-shot", "both", "acc_norm", "1 not run for want of data, such as arc_easy"] {
+    for shown in ["arithmetic-3-shot", "both", "acc_norm", "completed", "1 not run, such as arc_easy"] {
         assert!(table.contains(shown), "{table}");
     }
     let nothing = run(data.path(), &["run", "--model", "tiny-llama", "--task", "mmlu"]);
@@ -209,6 +212,98 @@ fn a_group_of_the_users_own_is_shown_as_a_table_with_what_was_left_out() {
     write(data.path(), "presets/broken.toml", "[group]\nmembers = ['nothing-of-the-kind']\n");
     let broken = run(data.path(), &["run", "--model", "tiny-llama", "--task", "broken"]);
     assert!(stderr_of(&broken).contains("nothing-of-the-kind"), "{}", stderr_of(&broken));
+}
+
+#[test]
+fn a_refused_member_is_named_and_what_was_finished_before_it_is_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let preset = |name: &str, text: &str| {
+        write(data.path(), &format!("presets/{name}.toml"), &format!("{text}\n"));
+    };
+    preset("good", "plugin = 'multiple-choice'\ndataset = 'capitals'");
+    preset("bad", "plugin = 'multiple-choice'\ndataset = 'capitals'\n[columns]\nquestion = 'query'");
+    preset("three", "[group]\nmembers = ['good', 'bad', 'arithmetic-3-shot']");
+    let samples = data.path().join("samples.jsonl");
+    let arguments = ["run", "--model", "tiny-llama", "--task", "three", "--limit", "2", "--samples"];
+    let arguments = [&arguments[..], &[samples.to_str().unwrap(), "--format"]].concat();
+    let output = run(data.path(), &[&arguments[..], &["json"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr_of(&output).contains("bad: split `test`"), "{}", stderr_of(&output));
+    let group: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(group["metrics"], json!([]), "a part of a group has no result of the whole");
+    let members = group["members"].as_array().unwrap();
+    assert_eq!((members.len(), &members[0]["name"]), (1, &json!("good")));
+    assert_eq!(members[0]["benchmark"]["status"], "completed");
+    let skipped: Vec<_> = group["skipped"].as_array().unwrap().iter().map(|member| &member["name"]).collect();
+    assert_eq!(skipped, ["bad", "arithmetic-3-shot"]);
+    assert_eq!(group["skipped"][1]["reason"], "stopped before it");
+    assert_eq!(std::fs::read_to_string(&samples).unwrap().lines().count(), 2);
+
+    let output = run(data.path(), &[&arguments[..], &["table"]].concat());
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains("good    completed  acc"), "{table}");
+    assert!(
+        table.contains("1 presets run, 0 samples failed; 2 not run, such as bad: split `test`"),
+        "{table}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_group_tells_what_was_not_run_and_puts_nothing_together() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let data = tempfile::tempdir().unwrap();
+    // Long enough to be met while it runs.
+    let slow =
+        "plugin = 'generate-until'\ndataset = 'reading'\n[config]\nuntil = [\"\\u0001\"]\nmax_tokens = 96\n";
+    write(data.path(), "presets/slow.toml", slow);
+    write(data.path(), "presets/two.toml", "[group]\nmembers = ['slow', 'arithmetic-3-shot']\n");
+    let mut process = Command::new(program())
+        .args(["run", "--model", "tiny-llama", "--task", "two", "--concurrency", "1", "--format", "json"])
+        .env("LLM_BENCH_DATA_DIR", data.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut notes = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    notes.find(|line| line.starts_with("benchmark ")).unwrap();
+    assert!(Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap().success());
+    let notes: Vec<String> = notes.collect();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("stopped before all members")), "{notes:?}");
+    let group: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(group["members"][0]["benchmark"]["status"], "cancelled", "{group:#}");
+    assert_eq!(group["skipped"], json!([{"name": "arithmetic-3-shot", "reason": "stopped before it"}]));
+    assert_eq!(group["metrics"], json!([]));
+}
+
+#[test]
+fn a_metric_that_a_group_cannot_put_together_is_refused_before_the_run() {
+    let data = tempfile::tempdir().unwrap();
+    let group = |name: &str, metric: &str, members: &str| {
+        let text = format!("[group]\nmembers = [{members}]\nmetrics = ['{metric}']\n");
+        write(data.path(), &format!("presets/{name}.toml"), &text);
+    };
+    write(data.path(), "presets/stories.toml", "plugin = 'perplexity'\ndataset = 'stories'\n");
+    group("misspelt", "accc", "'arithmetic-3-shot'");
+    group("lacking", "acc", "'arithmetic-3-shot', 'stories'");
+    group("no-mean", "word_perplexity", "'stories'");
+    for (name, named) in [("misspelt", "arithmetic-3-shot"), ("lacking", "stories"), ("no-mean", "stories")] {
+        let output = run(data.path(), &["run", "--model", "tiny-llama", "--task", name, "--limit", "2"]);
+        assert_eq!(output.status.code(), Some(2));
+        let message = stderr_of(&output);
+        assert!(message.contains(&format!("`{named}` has no such mean")), "{message}");
+        assert!(!message.contains("benchmark "), "nothing ran: {message}");
+    }
+    let shown = json_of(&run(data.path(), &["presets", "show", "misspelt", "--format", "json"]));
+    assert_eq!(shown["metrics"], json!(["accc"]));
+    write(data.path(), "presets/apart.toml", "[group]\nmembers = ['arithmetic-3-shot', 'stories']\n");
+    let apart = run(data.path(), &["run", "--model", "tiny-llama", "--task", "apart", "--limit", "2"]);
+    assert!(apart.status.success(), "{}", stderr_of(&apart));
+    assert!(stderr_of(&apart).contains("no mean in common"), "{}", stderr_of(&apart));
 }
 
 #[tokio::test]

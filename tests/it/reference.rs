@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, json_of, run};
+use crate::support::{Host, copy_folder, fixture, json_of, run};
 
 const MODELS: [&str; 3] = ["llama", "gpt2", "qwen2"];
 /// Sums of one choice or target.
@@ -22,28 +22,16 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn fixture(model: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures").join(model)
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-    }
-}
-
 /// A host whose data folder has the fixtures as models, and the made-up rows as datasets under the presets' names.
 fn host(data: &Path, models: &[&str]) -> Host {
     for model in models {
-        copy(&fixture(model), &data.join("models").join(model));
+        copy_folder(&fixture(model), &data.join("models").join(model));
     }
     for entry in std::fs::read_dir(golden().join("data")).unwrap() {
         let folder = entry.unwrap().path();
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let target = data.join("datasets").join(&name);
-        copy(&folder, &target);
+        copy_folder(&folder, &target);
         let mut card = format!("name = \"{name}\"\n[splits]\n");
         for file in std::fs::read_dir(&folder).unwrap() {
             let file = file.unwrap().path();

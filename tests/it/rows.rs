@@ -1,15 +1,8 @@
 //! Rows of users: what is in them stays what it is, and one that does not fit is named.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::support::{json_of, run, stderr_of};
-
-fn fixture(model: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures").join(model);
-    path.to_str().unwrap().to_owned()
-}
+use crate::support::{fixture, json_of, run, stderr_of};
 
 /// Runs generate-until on some rows with the fixture `qwen2`, whose chat template marks turns by `<|im_end|>`.
 fn ask(rows: &[u8], more: &[&str]) -> (std::process::Output, Vec<Value>) {
@@ -21,7 +14,7 @@ fn ask(rows: &[u8], more: &[&str]) -> (std::process::Output, Vec<Value>) {
     let arguments = [
         "run",
         "--model",
-        &model,
+        model.to_str().unwrap(),
         "--task",
         "generate-until",
         "--dataset",

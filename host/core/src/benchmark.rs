@@ -194,13 +194,13 @@ pub struct Metric {
     pub higher_is_better: bool,
 }
 
-/// How fast it went, over the time spent executing. What the response cache answered is not in the figures; a rate of
-/// which nothing is left is none.
+/// How fast it went, over the time spent executing. Token counts are of the model's own answers; there are rates only
+/// where it gave every answer, and the response cache none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     /// Seconds spent executing, summed over restarts; loading the model is not in it.
     pub active_s: f64,
-    /// Samples without an answer from the response cache, over `active_s`.
+    /// Finished samples over `active_s`.
     pub samples_per_s: Option<f64>,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,

@@ -63,8 +63,8 @@ pub struct HardwareSummary {
     pub peak_used_memory_bytes: u64,
     /// Highest memory use over all GPUs together; absent without a GPU.
     pub peak_gpu_memory_bytes: Option<u64>,
-    /// Mean power over all GPUs together; absent without a GPU that tells, and where the response cache answered for
-    /// the model.
+    /// Mean power over all GPUs together; absent without a GPU that tells, and where the response cache gave any
+    /// answer.
     pub mean_gpu_power_watts: Option<f64>,
 }
 

@@ -19,6 +19,11 @@ use llm_bench_core::dataset::{Dataset, DatasetFiles, DatasetReader, RowResult, S
 use llm_bench_core::model::Origin;
 use llm_bench_core::{Error, Result};
 
+/// Whether a file's name promises rows that can be read. The case of its ending does not matter.
+pub fn is_row_file(path: &Path) -> bool {
+    row_reader::format_of(path).is_ok()
+}
+
 /// Reads datasets from files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileDatasetReader;

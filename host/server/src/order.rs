@@ -65,9 +65,9 @@ impl App {
         assemble(model, bound, task, preset, dataset, request)
     }
 
-    /// A plugin by its name, or the plugin of a preset.
+    /// The plugin of a preset by its name, else the plugin of that name.
     pub(crate) async fn task(&self, text: &str) -> Result<(Plugin, Option<TaskPreset>)> {
-        match self.preset(text)? {
+        match self.preset(text).await? {
             Some(preset) => self.preset_task(preset.into_task()?).await,
             None => Ok((self.plugin(&text.parse()?).await?, None)),
         }

@@ -73,6 +73,7 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(unknown_address)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(guard::check_site))
         .layer(middleware::from_fn_with_state(hosts, guard::check_host))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http())

@@ -30,6 +30,26 @@ pub(crate) fn hostile_plugin() -> PathBuf {
     target_folder().join("share/llm-bench/demo/hostile.wasm")
 }
 
+/// The model that ships with the program.
+pub(crate) fn bundled_model() -> PathBuf {
+    target_folder().join("share/llm-bench/models/tiny-llama")
+}
+
+/// A model of the runner's tests.
+pub(crate) fn fixture(model: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/runner/tests/fixtures").join(model)
+}
+
+/// Copies the files of a folder, which may be there already.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the folder can be made");
+    for entry in std::fs::read_dir(from).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        std::fs::copy(&path, to.join(path.file_name().expect("a file has a name")))
+            .expect("the file can be copied");
+    }
+}
+
 /// Runs the program to its end, with a data folder of its own.
 pub(crate) fn run(data: &Path, arguments: &[&str]) -> Output {
     Command::new(program())

@@ -8,7 +8,6 @@ use super::lease::Claim;
 use super::{Orchestrator, execute};
 use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
 use crate::hardware::HardwareSummary;
-use crate::model::TokenUsage;
 use crate::sample::FailureCounts;
 use crate::statistics::{Aggregator, Moments};
 use crate::{Error, Result};
@@ -135,36 +134,37 @@ impl Orchestrator {
             peak_process_memory_bytes: process_memory,
             peak_used_memory_bytes: used_memory,
             peak_gpu_memory_bytes: gpu_memory,
-            mean_gpu_power_watts: gpu_power.mean().filter(|_| !is_all_cached(benchmark.progress)),
+            mean_gpu_power_watts: gpu_power.mean().filter(|_| is_all_computed(benchmark.progress)),
         }))
     }
 }
 
 fn speed(progress: Progress) -> Speed {
     let active_s = progress.active_ms as f64 / 1000.0;
-    let per_second = |count: u64| (active_s > 0.0).then(|| count as f64 / active_s);
-    let tokens_per_second = |count| if is_all_cached(progress) { None } else { per_second(count) };
-    let samples = progress.finished().saturating_sub(progress.cached_samples);
+    let is_measured = is_all_computed(progress) && active_s > 0.0;
+    let per_second = |count: u64| is_measured.then(|| count as f64 / active_s);
     Speed {
         active_s,
-        samples_per_s: if samples == 0 { None } else { per_second(samples) },
+        samples_per_s: per_second(progress.finished()),
         prompt_tokens: progress.tokens.prompt,
         completion_tokens: progress.tokens.completion,
-        prompt_tokens_per_s: tokens_per_second(progress.tokens.prompt),
-        completion_tokens_per_s: tokens_per_second(progress.tokens.completion),
+        prompt_tokens_per_s: per_second(progress.tokens.prompt),
+        completion_tokens_per_s: per_second(progress.tokens.completion),
         cached_samples: progress.cached_samples,
         cached_calls: progress.cached_calls,
     }
 }
 
-/// Whether the response cache gave answers and a model none, so that there is nothing of a model to measure.
-fn is_all_cached(progress: Progress) -> bool {
-    progress.cached_calls > 0 && progress.tokens == TokenUsage::default()
+/// Whether a model gave every answer. Samples run beside one another, so the seconds of those that the response cache
+/// answered cannot be told from the rest: with one of them, no figure over time is the model's alone.
+fn is_all_computed(progress: Progress) -> bool {
+    progress.cached_calls == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TokenUsage;
 
     const COMPUTED: Progress = Progress {
         total: 10,
@@ -183,20 +183,19 @@ mod tests {
         assert_eq!(speed.completion_tokens_per_s, Some(0.0));
     }
 
-    #[test]
-    fn samples_with_an_answer_from_the_cache_are_told_and_not_counted() {
-        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED });
-        assert_eq!((speed.samples_per_s, speed.prompt_tokens_per_s), (Some(2.0), Some(50.0)));
-        assert_eq!((speed.cached_samples, speed.cached_calls), (6, 7));
+    fn rates(speed: Speed) -> [Option<f64>; 3] {
+        [speed.samples_per_s, speed.prompt_tokens_per_s, speed.completion_tokens_per_s]
     }
 
     #[test]
-    fn a_speed_of_which_nothing_is_left_is_absent_and_not_zero() {
-        let tokens = TokenUsage::default();
-        let all_cached = Progress { cached_samples: 10, cached_calls: 10, tokens, ..COMPUTED };
-        let rates =
-            |speed: Speed| (speed.samples_per_s, speed.prompt_tokens_per_s, speed.completion_tokens_per_s);
-        assert_eq!(rates(speed(all_cached)), (None, None, None));
-        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED })), (None, None, None));
+    fn with_answers_from_the_cache_there_are_counts_and_no_rates() {
+        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED });
+        assert_eq!(rates(speed), [None; 3]);
+        assert_eq!((speed.cached_samples, speed.cached_calls, speed.prompt_tokens), (6, 7, 100));
+    }
+
+    #[test]
+    fn without_a_moment_of_work_there_are_no_rates() {
+        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED })), [None; 3]);
     }
 }

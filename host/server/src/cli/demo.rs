@@ -19,11 +19,12 @@ use client::Client;
 /// The model that ships with the program.
 const MODEL: &str = "tiny-llama";
 /// What the built-in tasks are tried on: task, dataset, few-shot examples.
-const TOUR: [(&str, &str, u32); 5] = [
+const TOUR: [(&str, &str, u32); 6] = [
     ("multiple-choice", "capitals", 0),
     ("multiple-choice", "opposites", 0),
     ("multiple-choice", "arithmetic", 2),
     ("generate-until", "reading", 0),
+    ("log-likelihood", "stories", 0),
     ("perplexity", "stories", 0),
 ];
 /// The benchmark of the tour that runs again beside the attacks: the longest one.

@@ -100,7 +100,7 @@ pub(super) async fn plugins(action: ListAction) -> Result<ExitCode> {
 pub(super) async fn presets(action: ListAction) -> Result<ExitCode> {
     match action {
         ListAction::List { common } => {
-            let presets = open(&common).await?.presets()?;
+            let presets = open(&common).await?.presets().await?;
             let views: Vec<PresetView> = presets.into_iter().map(PresetView::from).collect();
             let header = ["name", "plugin", "dataset", "split", "few-shot", "description"];
             show_list(&common, &views, &header, &[4], |preset| {
@@ -115,7 +115,7 @@ pub(super) async fn presets(action: ListAction) -> Result<ExitCode> {
             })
         }
         ListAction::Show { name, common } => {
-            show_one(&common, &PresetView::from(open(&common).await?.known_preset(&name)?))
+            show_one(&common, &PresetView::from(open(&common).await?.known_preset(&name).await?))
         }
     }
 }

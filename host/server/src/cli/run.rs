@@ -64,7 +64,7 @@ async fn prepare(arguments: &RunArguments) -> Result<(App, Work)> {
     let app = App::open(config, CancellationToken::new()).await?;
     let request = arguments.request()?;
     let models = Models::find(&app, arguments).await?;
-    let work = match app.preset(&arguments.task)? {
+    let work = match app.preset(&arguments.task).await? {
         Some(Preset::Group(group)) => {
             Work::Group(group::Group::prepare(&app, group, &arguments.dataset, &models, &request).await?)
         }

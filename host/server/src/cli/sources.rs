@@ -6,6 +6,7 @@ use llm_bench_core::dataset::{Dataset, DatasetFiles};
 use llm_bench_core::model::{Model, ModelRunner, Origin};
 use llm_bench_core::plugin::Plugin;
 use llm_bench_core::{Error, Json, Result, Row};
+use llm_bench_datasets::is_row_file;
 
 use crate::app::App;
 use crate::bundled::entries;
@@ -55,7 +56,7 @@ impl App {
         let path = Path::new(text);
         let splits = if path.is_dir() {
             let folder = absolute(path)?;
-            let splits = split_files(&folder)?;
+            let splits = row_files(&folder)?;
             if splits.is_empty() || folder.join("dataset.toml").exists() {
                 return self.datasets.inspect_folder(&folder, Origin::Path).await;
             }
@@ -103,16 +104,9 @@ impl App {
     }
 }
 
-/// Endings of files of rows.
-pub(super) const ROW_FILES: [&str; 4] = ["jsonl", "ndjson", "json", "csv"];
-
-/// The files of rows in a folder, each a split by its name.
-fn split_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let is_row_file = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        path.is_file() && ending.is_some_and(|ending| ROW_FILES.contains(&ending))
-    };
-    let files = entries(folder)?.into_iter().filter(is_row_file);
+/// The files of rows in a folder with their names, which as splits they bear.
+pub(super) fn row_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let files = entries(folder)?.into_iter().filter(|path| path.is_file() && is_row_file(path));
     let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(files.map(|path| (name(&path), path)).collect())
 }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use llm_bench_core::statistics::REPLICATES;
 
-use crate::view::{BenchmarkView, GroupView, MetricView};
+use crate::view::{BenchmarkView, GroupView, MemberView, MetricView};
 
 /// A table with a header; the columns named in `right` hold numbers.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
@@ -91,7 +91,8 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
     if let Some(speed) = view.speed.filter(|speed| speed.cached_calls > 0) {
         let _ = writeln!(
             text,
-            "{} of {} samples have answers from the response cache ({} calls), which these rates leave out",
+            "{} of {} samples have answers from the response cache ({} calls), so there are no rates; --no-response-cache \
+             asks the model again",
             speed.cached_samples,
             view.samples.completed + view.samples.failed,
             speed.cached_calls
@@ -100,29 +101,26 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
     text
 }
 
-/// A group: its members' metrics, and these together.
+/// A group: how each member ended, with its metrics, and these together.
 pub(super) fn group(view: &GroupView) -> String {
-    let row = |name: &str, metric: &MetricView| {
+    let row = |name: &str, status: &str, metric: &MetricView| {
         let (value, stderr) = (number(metric.value), number(metric.stderr));
-        vec![name.to_owned(), self::name(metric), value, stderr, metric.count.to_string()]
+        let cells = [name, status, &self::name(metric), &value, &stderr, &metric.count.to_string()];
+        cells.map(str::to_owned).to_vec()
     };
-    let members = view
-        .members
-        .iter()
-        .flat_map(|member| member.benchmark.metrics.iter().map(|metric| row(&member.name, metric)));
-    let together = view.metrics.iter().map(|metric| row(&view.group, metric));
-    let rows = members.chain(together).collect();
-    let mut text = table(&["preset", "metric", "value", "± stderr", "samples"], &[2, 3, 4], rows);
+    let mut rows = Vec::new();
+    for MemberView { name, benchmark } in &view.members {
+        if benchmark.metrics.is_empty() {
+            rows.push([name, &benchmark.status, "–", "–", "–", "0"].map(str::to_owned).to_vec());
+        }
+        rows.extend(benchmark.metrics.iter().map(|metric| row(name, &benchmark.status, metric)));
+    }
+    rows.extend(view.metrics.iter().map(|metric| row(&view.group, "", metric)));
+    let mut text = table(&["preset", "status", "metric", "value", "± stderr", "samples"], &[3, 4, 5], rows);
     let failed: u64 = view.members.iter().map(|member| member.benchmark.samples.failed).sum();
     let _ = write!(text, "\n{} presets run, {failed} samples failed", view.members.len());
     if let Some(first) = view.skipped.first() {
-        let _ = write!(
-            text,
-            "; {} not run for want of data, such as {}: {}",
-            view.skipped.len(),
-            first.name,
-            first.reason
-        );
+        let _ = write!(text, "; {} not run, such as {}: {}", view.skipped.len(), first.name, first.reason);
     }
     text.push('\n');
     text

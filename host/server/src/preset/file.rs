@@ -26,8 +26,8 @@
 //! ```
 //!
 //! A group may make its members from the file that it stands in, one for each subject. `{{ subject }}` is filled in
-//! every text of the file before anything else, and `{{ subject | words }}` with spaces for its underscores. Parts of
-//! the list that have names are groups by these names.
+//! every value of the file before anything else (in no key), and `{{ subject | words }}` with spaces for its
+//! underscores. Parts of the list that have names are groups by these names.
 //!
 //! ```toml
 //! plugin = "multiple-choice"
@@ -53,7 +53,7 @@ const SUBJECT: &str = "{{ subject }}";
 const SUBJECT_IN_WORDS: &str = "{{ subject | words }}";
 
 /// A preset's file as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     #[serde(default)]
@@ -71,7 +71,7 @@ struct Written {
     group: Option<WrittenGroup>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenGroup {
     members: Option<Vec<String>>,
@@ -80,7 +80,7 @@ struct WrittenGroup {
     metrics: Option<Vec<String>>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected a list of subjects, or a table of such lists by the names of their groups"
@@ -90,32 +90,33 @@ enum Subjects {
     Parts(BTreeMap<String, Vec<String>>),
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(try_from = "Json")]
 struct WrittenDataset(DatasetReference);
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(try_from = "Json")]
 struct WrittenFewShot(FewShotChoices);
 
-/// The presets of one file: that of its name first, then those that it makes.
+/// The preset of a file, and those that it makes.
 ///
 /// # Errors
 /// What is wrong, with its place in the text where that is known.
-pub(super) fn parse(name: &str, text: &str) -> Result<Vec<Preset>, String> {
+pub(super) fn parse(name: &str, text: &str) -> Result<(Preset, Vec<Preset>), String> {
     let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
-    let Some(group) = written.group.clone() else {
-        return Ok(vec![Preset::Task(Box::new(written.into_task(name.to_owned(), None)?))]);
+    let Some(group) = written.group else {
+        return Ok((written.into_task(name.to_owned())?, Vec::new()));
     };
+    let file: Row = toml::from_str(text).map_err(|error| error.to_string())?;
     if let Some(members) = group.members {
         if group.member.is_some() || group.subjects.is_some() {
             return Err("a group has either `members`, or `member` and `subjects`".to_owned());
         }
-        if written.plugin.is_some() || written.dataset.is_some() || !written.config.is_empty() {
-            return Err("a group of `members` has no plugin, dataset or config of its own".to_owned());
+        if let Some(key) = file.keys().find(|key| !["description", "group"].contains(&key.as_str())) {
+            return Err(format!("a group of `members` has no `{key}` of its own: its members have theirs"));
         }
         let group = named_group(name, &written.description, members, group.metrics.as_ref())?;
-        return Ok(vec![group]);
+        return Ok((group, Vec::new()));
     }
     let (Some(member), Some(subjects)) = (group.member, group.subjects) else {
         return Err("a group needs `members`, or `member` and `subjects`".to_owned());
@@ -132,7 +133,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Vec<Preset>, String> {
     for (part, subjects) in parts {
         let members: Vec<String> = subjects.iter().map(|subject| fill(&member, subject)).collect();
         for (subject, name) in subjects.iter().zip(&members) {
-            tasks.push(Preset::Task(Box::new(written.clone().into_task(name.clone(), Some(subject))?)));
+            tasks.push(Written::about(subject, file.clone())?.into_task(name.clone())?);
         }
         if let Some(part) = part {
             let description = format!("{}: {}", written.description, part);
@@ -141,7 +142,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Vec<Preset>, String> {
         all.extend(members);
     }
     let whole = named_group(name, &written.description, all, group.metrics.as_ref())?;
-    Ok([whole].into_iter().chain(groups).chain(tasks).collect())
+    Ok((whole, groups.into_iter().chain(tasks).collect()))
 }
 
 fn named_group(
@@ -170,40 +171,32 @@ fn named_group(
 }
 
 impl Written {
-    fn into_task(self, name: String, subject: Option<&str>) -> Result<TaskPreset, String> {
-        let fill = |text: String| subject.map_or(text.clone(), |subject| fill(&text, subject));
+    /// The file of one subject: filled before it is read, so that nothing of it is forgotten.
+    fn about(subject: &str, file: Row) -> Result<Self, String> {
+        let mut file = Json::Object(file);
+        fill_all(&mut file, subject);
+        serde_json::from_value(file).map_err(|error| format!("of the subject `{subject}`: {error}"))
+    }
+
+    fn into_task(self, name: String) -> Result<Preset, String> {
         let plugin = self.plugin.ok_or("there is no `plugin`; name one, such as \"multiple-choice\"")?;
-        let mut config = Json::Object(self.config);
-        if let Some(subject) = subject {
-            fill_all(&mut config, subject);
-        }
-        let config = match config {
-            Json::Object(config) => config,
-            _ => Row::new(),
-        };
         for (setting, is_given) in [("chat", self.chat.is_some()), ("system", self.system.is_some())] {
-            if is_given && config.contains_key(setting) {
+            if is_given && self.config.contains_key(setting) {
                 return Err(format!("`{setting}` is given twice: once of the preset, once in its config"));
             }
         }
-        let dataset = self.dataset.map(|dataset| match dataset.0 {
-            DatasetReference::Registered(name) => DatasetReference::Registered(fill(name)),
-            DatasetReference::Hub { repository, config } => {
-                DatasetReference::Hub { repository: fill(repository), config: config.map(fill) }
-            }
-        });
-        Ok(TaskPreset {
+        Ok(Preset::Task(Box::new(TaskPreset {
             name,
-            description: fill(self.description),
+            description: self.description,
             plugin,
-            config,
-            dataset,
+            config: self.config,
+            dataset: self.dataset.map(|dataset| dataset.0),
             split: self.split,
             few_shot: self.few_shot.map(|few_shot| few_shot.0).unwrap_or_default(),
             columns: self.columns,
             chat: self.chat,
-            system: self.system.map(fill),
-        })
+            system: self.system,
+        })))
     }
 }
 

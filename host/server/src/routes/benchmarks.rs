@@ -29,37 +29,38 @@ pub struct CreateBenchmark {
     /// A registered dataset; a preset may bring its own.
     #[serde(default)]
     pub dataset: Option<String>,
-    /// `test`, else `validation`, else the first split, unless given.
+    /// The split to evaluate; unless given the preset's, else `test`, else `validation`, else the first.
     #[serde(default)]
     pub split: Option<String>,
     /// At most so many rows, from the first.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// Solved examples before each question; 0 unless given.
+    /// Solved examples before each question; unless given the preset's, else 0.
     #[serde(default)]
     pub few_shot: Option<u32>,
-    /// Where the examples come from; `train` unless given.
+    /// The split that examples come from; unless given the preset's, else `train`.
     #[serde(default)]
     pub few_shot_split: Option<String>,
-    /// `first` (unless given): the first rows, or `random`: rows drawn for each question, as lm-evaluation-harness
-    /// draws them from `seed`.
+    /// `first`: the first rows, or `random`: rows drawn for each question, as lm-evaluation-harness draws them from
+    /// `seed`; unless given the preset's, else `first`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub few_shot_sampling: Option<FewShotSampling>,
-    /// Whether rows that equal the evaluated one are left out of its examples; where both come from one split unless
-    /// given.
+    /// Whether rows that equal the evaluated one are left out of its examples; unless given the preset's, else where
+    /// both come from one split.
     #[serde(default)]
     pub few_shot_exclude_evaluated: Option<bool>,
-    /// Columns that the task knows by another name: that name, and the dataset's column.
+    /// Columns that the task knows by another name: that name, and the dataset's column. They come before the
+    /// preset's of the same name.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// Whether to ask by the model's chat template.
+    /// Whether to ask by the model's chat template; unless given the preset's, else what `config` says.
     #[serde(default)]
     pub chat: Option<bool>,
-    /// Instructions to the model, before everything.
+    /// Instructions to the model, before everything; unless given the preset's, else what `config` says.
     #[serde(default)]
     pub system: Option<String>,
-    /// The task's settings; its `config_schema` says which.
+    /// The task's settings; its `config_schema` says which. They come before the preset's of the same name.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub config: Row,
@@ -89,7 +90,7 @@ pub struct CreateBenchmark {
     #[serde(default)]
     pub max_failed: Option<f64>,
     /// Whether a model call that was recorded before may be answered from its record, without the model; so unless
-    /// false. Such answers are marked and not in the figures of speed.
+    /// false. Such answers are marked; with one of them, rates and power are null.
     #[serde(default)]
     pub response_cache: Option<bool>,
 }

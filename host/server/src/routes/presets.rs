@@ -15,7 +15,7 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<axum::Json<PageView<PresetView>>, Problem> {
     let key = |preset: &Preset| preset.name().to_owned();
-    Ok(axum::Json(page.cut(app.presets()?, key, PresetView::from)?))
+    Ok(axum::Json(page.cut(app.presets().await?, key, PresetView::from)?))
 }
 
 /// One preset.
@@ -25,5 +25,5 @@ pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<PresetView>, Problem> {
-    Ok(axum::Json(app.known_preset(&name)?.into()))
+    Ok(axum::Json(app.known_preset(&name).await?.into()))
 }

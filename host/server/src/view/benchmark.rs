@@ -89,12 +89,12 @@ pub struct MetricView {
     pub higher_is_better: bool,
 }
 
-/// How fast it went, over the seconds spent executing. What the response cache answered is in none of the rates and
-/// token counts; a rate of which nothing is left is null.
+/// How fast it went, over the seconds spent executing. Token counts are of the model's own answers. The rates are null
+/// where the response cache gave any answer: samples run beside one another, and its share of the seconds is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SpeedView {
     pub active_s: f64,
-    /// Samples without an answer from the response cache.
+    /// Finished samples over `active_s`.
     pub samples_per_s: Option<f64>,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,

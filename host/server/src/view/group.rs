@@ -7,10 +7,11 @@ use super::{BenchmarkView, MetricView};
 pub struct GroupView {
     pub group: String,
     pub description: String,
-    /// Means over all members, weighted by size, with pooled standard errors.
+    /// Means over the members, weighted by size, with pooled standard errors. Empty unless all that have data were
+    /// completed.
     pub metrics: Vec<MetricView>,
     pub members: Vec<MemberView>,
-    /// Members that were not run.
+    /// Members that were not run: without data, refused, or behind the end of a run that was stopped.
     pub skipped: Vec<SkippedView>,
 }
 
@@ -26,5 +27,6 @@ pub struct MemberView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedView {
     pub name: String,
+    /// Why not.
     pub reason: String,
 }

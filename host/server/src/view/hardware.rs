@@ -65,7 +65,7 @@ pub struct HardwareSummaryView {
     pub peak_used_memory_bytes: u64,
     /// Null without a GPU.
     pub peak_gpu_memory_bytes: Option<u64>,
-    /// Null without a GPU that tells, and where the response cache answered for the model.
+    /// Null without a GPU that tells, and where the response cache gave any answer.
     pub mean_gpu_power_watts: Option<f64>,
 }
 

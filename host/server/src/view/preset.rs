@@ -26,6 +26,8 @@ pub struct PresetView {
     pub config: Json,
     /// The presets of a group; empty for a task.
     pub members: Vec<String>,
+    /// The metrics that a group puts together; null: every mean that all members have, and for a task.
+    pub metrics: Option<Vec<String>>,
 }
 
 /// Few-shot examples; null where the program's defaults hold.
@@ -59,6 +61,7 @@ impl From<Preset> for PresetView {
                 system: task.system,
                 config: Json::Object(task.config),
                 members: Vec::new(),
+                metrics: None,
             },
             Preset::Group(group) => Self {
                 name: group.name,
@@ -72,6 +75,7 @@ impl From<Preset> for PresetView {
                 system: None,
                 config: Json::Object(Row::new()),
                 members: group.members,
+                metrics: group.metrics,
             },
         }
     }

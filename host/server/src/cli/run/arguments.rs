@@ -35,7 +35,8 @@ pub struct RunArguments {
     /// Solved examples before each question [default: the preset's, else 0].
     #[arg(long, value_name = "K")]
     pub(super) few_shot: Option<u32>,
-    /// How examples are chosen: the first rows, or rows drawn for each question as lm-evaluation-harness draws them.
+    /// How examples are chosen: the first rows, or rows drawn for each question as lm-evaluation-harness draws them
+    /// [default: the preset's, else first].
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) few_shot_sampling: Option<SamplingArgument>,
     /// The split that examples come from [default: the preset's, else train].
@@ -48,13 +49,13 @@ pub struct RunArguments {
     #[arg(long, value_name = "TEXT")]
     pub(super) system: Option<String>,
     /// A column of the dataset under the name that the task knows, such as question=query.
-    #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = parse_column)]
+    #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = |text: &str| pair(text, "NAME=COLUMN, such as question=query"))]
     pub(super) columns: Vec<(String, String)>,
     /// The task's settings: a JSON object, or @FILE.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(super) config: Option<String>,
     /// A model for a further part of the task, such as judge=M.
-    #[arg(long = "part", value_name = "NAME=M", value_parser = parse_part)]
+    #[arg(long = "part", value_name = "NAME=M", value_parser = |text: &str| pair(text, "PART=MODEL, such as judge=tiny-llama"))]
     pub(super) parts: Vec<(String, String)>,
     /// [default: 1234]
     #[arg(long, value_name = "N")]
@@ -165,20 +166,12 @@ impl RunArguments {
     }
 }
 
-fn parse_part(text: &str) -> Result<(String, String), String> {
+/// Two words with `=` between them; `form` shows what is expected.
+fn pair(text: &str, form: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((part, model)) if !part.is_empty() && !model.is_empty() => {
-            Ok((part.to_owned(), model.to_owned()))
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
         }
-        _ => Err("write PART=MODEL, such as judge=tiny-llama".to_owned()),
-    }
-}
-
-fn parse_column(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, column)) if !name.is_empty() && !column.is_empty() => {
-            Ok((name.to_owned(), column.to_owned()))
-        }
-        _ => Err("write NAME=COLUMN, such as question=query".to_owned()),
+        _ => Err(format!("write {form}")),
     }
 }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use llm_bench_core::benchmark::{Benchmark, Status};
 use llm_bench_core::orchestrator::NewBenchmark;
+use llm_bench_core::plugin::MetricDeclaration;
 use llm_bench_core::{Error, Result, group};
 use tokio_util::sync::CancellationToken;
 
 use super::{Models, RunArguments};
 use crate::app::App;
-use crate::cli::sources::ROW_FILES;
-use crate::cli::{OutputFormat, output, table};
+use crate::cli::{OutputFormat, output, sources, table};
 use crate::order::{self, OrderRequest};
 use crate::preset::{GroupPreset, TaskPreset};
 use crate::view::{BenchmarkView, GroupView, MemberView, MetricView, SkippedView};
@@ -24,10 +24,10 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Looks for the members' data.
+    /// Looks for the members' data, and for the metrics that are to be put together.
     ///
     /// # Errors
-    /// `group-without-data` when no member has any.
+    /// `group-without-data` when no member has any, `unknown-metric`.
     pub(super) async fn prepare(
         app: &App,
         preset: GroupPreset,
@@ -46,16 +46,14 @@ impl Group {
             ));
         }
         let (mut members, mut skipped) = (Vec::new(), Vec::new());
-        for task in app.members(&preset)? {
+        for task in app.members(&preset).await? {
             let name = task.name.clone();
             match member(app, task, places, models, request).await {
                 Ok(order) => members.push((name, order)),
                 Err(error) if error.code == "dataset-missing" => {
                     skipped.push(SkippedView { name, reason: error.message });
                 }
-                Err(error) => {
-                    return Err(Error::new(error.kind, error.code, format!("{name}: {}", error.message)));
-                }
+                Err(error) => return Err(of_preset(&name, error)),
             }
         }
         if let ([], Some(first)) = (&members[..], skipped.first()) {
@@ -64,10 +62,14 @@ impl Group {
                 format!("no member of group `{}` has data: {}", preset.name, first.reason),
             ));
         }
+        check_metrics(app, &preset, &members).await?;
         Ok(Self { preset, members, skipped })
     }
 
-    /// Runs the members one after the other, and reports.
+    /// Runs the members one after the other, and reports: also where one is refused, what was finished before it.
+    ///
+    /// # Errors
+    /// That of the member that is refused.
     pub(super) async fn run(
         self,
         app: &App,
@@ -75,14 +77,24 @@ impl Group {
         stop: &CancellationToken,
     ) -> Result<ExitCode> {
         let mut finished: Vec<(String, Benchmark)> = Vec::new();
-        for (name, order) in self.members {
+        let (mut skipped, mut refused) = (self.skipped, None);
+        let mut waiting = self.members.into_iter();
+        while refused.is_none() && !stop.is_cancelled() {
+            let Some((name, order)) = waiting.next() else { break };
             output::note(&name);
-            let benchmark = super::execute(app, order, stop).await?;
-            finished.push((name, benchmark));
-            if stop.is_cancelled() {
-                break;
+            match super::execute(app, order, stop).await {
+                Ok(benchmark) => finished.push((name, benchmark)),
+                Err(error) => {
+                    skipped.push(SkippedView { name: name.clone(), reason: error.message.clone() });
+                    refused = Some(of_preset(&name, error));
+                }
             }
         }
+        let all_completed = refused.is_none()
+            && waiting.len() == 0
+            && finished.iter().all(|(_, benchmark)| benchmark.status == Status::Completed);
+        skipped.extend(waiting.map(|(name, _)| SkippedView { name, reason: "stopped before it".to_owned() }));
+
         if let Some(path) = &arguments.samples {
             let mut file = output::ResultFile::create(path)?;
             for (name, benchmark) in &finished {
@@ -90,19 +102,7 @@ impl Group {
             }
             file.finish()?;
         }
-        let all_completed = finished.iter().all(|(_, benchmark)| benchmark.status == Status::Completed);
-        let benchmarks: Vec<&Benchmark> = finished.iter().map(|(_, benchmark)| benchmark).collect();
-        let metrics = group::aggregate(&benchmarks, self.preset.metrics.as_deref());
-        let view = GroupView {
-            group: self.preset.name,
-            description: self.preset.description,
-            metrics: metrics.into_iter().map(MetricView::from).collect(),
-            members: finished
-                .into_iter()
-                .map(|(name, benchmark)| MemberView { name, benchmark: BenchmarkView::from(benchmark) })
-                .collect(),
-            skipped: self.skipped,
-        };
+        let view = view(self.preset, finished, skipped, all_completed);
         let text = match arguments.format {
             OutputFormat::Json => output::json(&view)?,
             OutputFormat::Table => table::group(&view),
@@ -111,19 +111,70 @@ impl Group {
             Some(path) => output::write_file(path, &text)?,
             None => output::print(&text)?,
         }
-        if all_completed && !stop.is_cancelled() {
-            return Ok(ExitCode::SUCCESS);
-        }
         for member in &view.members {
             if let Some(error) = &member.benchmark.error {
                 output::complain(&format!("{}: the benchmark failed: {error}", member.name));
             }
         }
-        if stop.is_cancelled() {
-            output::complain("stopped before all members were run");
+        match refused {
+            Some(error) => return Err(error),
+            None if all_completed => return Ok(ExitCode::SUCCESS),
+            None if stop.is_cancelled() => output::complain("stopped before all members were done"),
+            None => {}
         }
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// A part of a group is no result of it, so there are metrics only where all members were completed.
+fn view(
+    preset: GroupPreset,
+    finished: Vec<(String, Benchmark)>,
+    skipped: Vec<SkippedView>,
+    all_completed: bool,
+) -> GroupView {
+    let metrics = if all_completed {
+        let benchmarks: Vec<&Benchmark> = finished.iter().map(|(_, benchmark)| benchmark).collect();
+        group::aggregate(&benchmarks, preset.metrics.as_deref())
+    } else {
+        Vec::new()
+    };
+    GroupView {
+        group: preset.name,
+        description: preset.description,
+        metrics: metrics.into_iter().map(MetricView::from).collect(),
+        members: finished
+            .into_iter()
+            .map(|(name, benchmark)| MemberView { name, benchmark: BenchmarkView::from(benchmark) })
+            .collect(),
+        skipped,
+    }
+}
+
+/// What a group puts together must be a mean of every member; that is to be known before the first of them runs.
+async fn check_metrics(app: &App, preset: &GroupPreset, members: &[(String, NewBenchmark)]) -> Result<()> {
+    let mut declared: Vec<(&str, Vec<MetricDeclaration>)> = Vec::new();
+    for (name, order) in members {
+        let plugin = app.catalog.sandbox.load(&order.task.digest).await?;
+        let metrics = plugin.metrics(&order.config, &order.limits).await;
+        declared.push((name, metrics.map_err(|error| of_preset(name, error))?));
+    }
+    let declared: Vec<(&str, &[MetricDeclaration])> =
+        declared.iter().map(|(name, metrics)| (*name, &metrics[..])).collect();
+    if let Some(wanted) = &preset.metrics {
+        return group::check_wanted(&declared, wanted).map_err(|error| of_preset(&preset.name, error));
+    }
+    let metrics: Vec<&[MetricDeclaration]> = declared.iter().map(|(_, metrics)| *metrics).collect();
+    if group::common_means(&metrics).next().is_none() {
+        output::note("note: the members have no mean in common, so nothing is put together");
+    }
+    Ok(())
+}
+
+/// The same error, with the preset that it is about.
+fn of_preset(name: &str, mut error: Error) -> Error {
+    error.message = format!("{name}: {}", error.message);
+    error
 }
 
 async fn member(
@@ -138,8 +189,8 @@ async fn member(
         let request = OrderRequest { task: task.name.clone(), ..request.clone() };
         app.dataset_name(&request, Some(&task)).await?
     } else {
-        let found = places.iter().find_map(|place| data_of(&task, Path::new(place)));
-        let found = found.ok_or_else(|| {
+        let found = places.iter().find_map(|place| data_of(&task, Path::new(place)).transpose());
+        let found = found.transpose()?.ok_or_else(|| {
             Error::invalid(
                 "dataset-missing",
                 format!("nothing in {} is named {}", places.join(", "), task.data_names().join(" or ")),
@@ -153,17 +204,15 @@ async fn member(
 }
 
 /// What bears a member's name at a place: the file that the place is, or a folder or a file within it.
-fn data_of(task: &TaskPreset, place: &Path) -> Option<PathBuf> {
+fn data_of(task: &TaskPreset, place: &Path) -> Result<Option<PathBuf>> {
     let names = task.data_names();
     if place.is_file() {
-        let stem = place.file_stem()?.to_str()?;
-        return names.contains(&stem).then(|| place.to_owned());
+        let is_named = place.file_stem().is_some_and(|stem| names.iter().any(|name| stem == *name));
+        return Ok(is_named.then(|| place.to_owned()));
     }
-    names.into_iter().find_map(|name| {
+    let files = sources::row_files(place)?;
+    Ok(names.into_iter().find_map(|name| {
         let folder = Some(place.join(name)).filter(|folder| folder.is_dir());
-        folder.or_else(|| {
-            let files = ROW_FILES.iter().map(|ending| place.join(format!("{name}.{ending}")));
-            files.into_iter().find(|file| file.is_file())
-        })
-    })
+        folder.or_else(|| files.iter().find(|(file, _)| file == name).map(|(_, path)| path.clone()))
+    }))
 }
