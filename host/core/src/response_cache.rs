@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use crate::Result;
+use crate::id::BenchmarkId;
 use crate::model::{FinishReason, ModelRequest, ModelResponse, TokenUsage};
 
 /// A model as far as its answers go: its files, and what computes on them.
@@ -31,8 +32,9 @@ pub struct RecordedAnswer {
 /// Finds recorded answers. An answer is found once the sample that it belongs to is stored.
 #[async_trait]
 pub trait ResponseCache: Send + Sync {
-    /// The latest answer that a model gave to this call; never one that was itself found here.
-    async fn find(&self, key: &ResponseKey) -> Result<Option<RecordedAnswer>>;
+    /// The latest answer that a model gave to this call in another benchmark than the one that asks; never one that was
+    /// itself found here. What a benchmark asks twice is computed twice, and counts in its speed.
+    async fn find(&self, key: &ResponseKey, asking: BenchmarkId) -> Result<Option<RecordedAnswer>>;
 
     /// Whether there is any answer of a model. It costs no more than one call of `find`, which a benchmark on a model
     /// without answers is spared for every call.

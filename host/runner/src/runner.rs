@@ -93,6 +93,19 @@ impl OnnxRunner {
         Ok(ort::info().to_owned())
     }
 
+    /// Begins to load the library on a thread of its own, so that it is there when the first model needs it, who is told
+    /// what is wrong with it.
+    pub fn load_library_ahead(&self) {
+        let library = self.config.library.clone();
+        let loading = move || match runtime::load(&library) {
+            Ok(_) => {}
+            Err(error) => tracing::debug!(?error, "the library could not be loaded ahead"),
+        };
+        if let Err(error) = std::thread::Builder::new().name("library".to_owned()).spawn(loading) {
+            tracing::debug!(%error, "the library is not loaded ahead");
+        }
+    }
+
     /// What the library can run models on, the CPU first.
     ///
     /// # Errors

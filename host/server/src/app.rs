@@ -96,13 +96,6 @@ impl App {
         let installation = Installation::locate()?;
         let data = DataFolder::open(config.data_dir.as_deref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let storage = Storage::open(&data.database()).await?;
-        let sandbox = Arc::new(WasmSandbox::open(SandboxConfig {
-            folder: data.sandbox(),
-            compiler: compiler_command()?,
-            concurrency: GUESTS,
-            max_memory_bytes: MOST_GUEST_MEMORY,
-        })?);
         let defaults = RunnerConfig::new(installation.onnxruntime());
         let runner = Arc::new(OnnxRunner::new(RunnerConfig {
             threads: config.models.threads,
@@ -115,6 +108,16 @@ impl App {
         if config.models.provider != Provider::Cpu {
             runner.check_provider()?;
         }
+        if config.models.in_process {
+            runner.load_library_ahead();
+        }
+        let storage = Storage::open(&data.database()).await?;
+        let sandbox = Arc::new(WasmSandbox::open(SandboxConfig {
+            folder: data.sandbox(),
+            compiler: compiler_command()?,
+            concurrency: GUESTS,
+            max_memory_bytes: MOST_GUEST_MEMORY,
+        })?);
         let datasets = Arc::new(FileDatasetReader::new());
         let processes = runner.processes();
         let children = move || processes.ids();

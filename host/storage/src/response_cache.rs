@@ -2,23 +2,25 @@
 
 use async_trait::async_trait;
 use llm_bench_core::Result;
+use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::model::TokenUsage;
 use llm_bench_core::response_cache::{ModelKey, RecordedAnswer, ResponseCache, ResponseKey};
 use llm_bench_core::sample::CallOutcome;
 
 use crate::Storage;
-use crate::column::{Count, Document};
+use crate::column::{Count, Document, Id};
 use crate::error::database_error;
 
 #[async_trait]
 impl ResponseCache for Storage {
-    async fn find(&self, key: &ResponseKey) -> Result<Option<RecordedAnswer>> {
+    async fn find(&self, key: &ResponseKey, asking: BenchmarkId) -> Result<Option<RecordedAnswer>> {
         const SELECT: &str = "SELECT outcome, prompt_tokens, completion_tokens FROM model_calls
-            WHERE response_key = ?
+            WHERE response_key = ? AND benchmark_id <> ?
             ORDER BY rowid DESC
             LIMIT 1";
         let row: Option<(Document<CallOutcome>, Count, Count)> = sqlx::query_as(SELECT)
             .bind(key.0.as_slice())
+            .bind(Id(asking.0))
             .fetch_optional(&self.readers)
             .await
             .map_err(database_error)?;

@@ -106,23 +106,23 @@ impl Orchestrator {
         let models: Vec<&Model> = std::iter::once(&plan.model).chain(plan.parts.values()).collect();
         let loaded = self.models.acquire(&models).await?;
         for ((name, pinned), loaded) in names.zip(models).zip(loaded) {
-            parts.insert(name.to_owned(), self.part(pinned, loaded, plan.response_cache).await);
+            parts.insert(name.to_owned(), self.part(benchmark, pinned, loaded).await);
         }
         let examples = self.read_examples(plan, draws).await?;
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
     }
 
     /// A loaded model, with the answers that it gave before where there are any.
-    async fn part(&self, model: &Model, loaded: Arc<dyn LoadedModel>, response_cache: bool) -> Part {
+    async fn part(&self, benchmark: &Benchmark, model: &Model, loaded: Arc<dyn LoadedModel>) -> Part {
         let key = ModelKey::new(&model.facts.digest, &self.ports.runner.computation());
         let cache = &self.ports.response_cache;
         // A cache that cannot be read costs the time of asking the model, no more.
-        let has_answers = response_cache
+        let has_answers = benchmark.plan.response_cache
             && cache.has_answers_of(&key).await.unwrap_or_else(|error| {
                 tracing::warn!(?error, "the response cache cannot be read");
                 false
             });
-        Part { model: loaded, key, cache: has_answers.then(|| cache.clone()) }
+        Part { model: loaded, key, benchmark: benchmark.id, cache: has_answers.then(|| cache.clone()) }
     }
 
     /// A split is pinned by its content: other rows under the same name are another benchmark.

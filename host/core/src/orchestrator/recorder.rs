@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::id::BenchmarkId;
 use crate::model::{LoadedModel, ModelAnswer, ModelRequest, ModelResponse, Timings, TokenUsage};
 use crate::plugin::ModelAccess;
 use crate::response_cache::{ModelKey, RecordedAnswer, ResponseCache, ResponseKey, is_repeatable};
@@ -20,6 +21,7 @@ pub(super) type Parts = HashMap<String, Part>;
 pub(super) struct Part {
     pub(super) model: Arc<dyn LoadedModel>,
     pub(super) key: ModelKey,
+    pub(super) benchmark: BenchmarkId,
     /// None: every call is the model's.
     pub(super) cache: Option<Arc<dyn ResponseCache>>,
 }
@@ -27,7 +29,7 @@ pub(super) struct Part {
 impl Part {
     /// The answer that was given before. A cache that cannot be read only costs the time of asking the model.
     async fn recorded_answer(&self, key: Option<&ResponseKey>) -> Option<RecordedAnswer> {
-        match self.cache.as_ref()?.find(key?).await {
+        match self.cache.as_ref()?.find(key?, self.benchmark).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(?error, "cannot look into the response cache");
@@ -211,7 +213,7 @@ mod tests {
 
     #[async_trait]
     impl ResponseCache for Recorded {
-        async fn find(&self, key: &ResponseKey) -> Result<Option<RecordedAnswer>> {
+        async fn find(&self, key: &ResponseKey, _: BenchmarkId) -> Result<Option<RecordedAnswer>> {
             if self.is_broken {
                 return Err(Error::internal("storage-failed", "the disk is gone"));
             }
@@ -225,7 +227,8 @@ mod tests {
 
     fn lending(model: impl LoadedModel + 'static, cache: Option<Recorded>) -> Arc<Parts> {
         let cache = cache.map(|cache| Arc::new(cache) as Arc<dyn ResponseCache>);
-        let part = Part { model: Arc::new(model), key: ModelKey::new("digest", ""), cache };
+        let (key, benchmark) = (ModelKey::new("digest", ""), BenchmarkId::new());
+        let part = Part { model: Arc::new(model), key, benchmark, cache };
         Arc::new(Parts::from([("subject".to_owned(), part)]))
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use llm_bench_core::Result;
 use llm_bench_core::benchmark::{BenchmarkRepository, Progress};
+use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::model::{ModelResponse, Timings, TokenUsage};
 use llm_bench_core::response_cache::{ModelKey, RecordedAnswer, ResponseCache, ResponseKey};
 use llm_bench_core::sample::{CallOutcome, FailureKind, SampleRecord};
@@ -31,7 +32,7 @@ fn answered_from_cache(index: u64) -> SampleRecord {
 
 impl Database {
     async fn find(&self, key: &ResponseKey) -> Result<Option<RecordedAnswer>> {
-        ResponseCache::find(&self.storage, key).await
+        ResponseCache::find(&self.storage, key, BenchmarkId::new()).await
     }
 }
 
@@ -54,9 +55,12 @@ async fn an_answer_is_found_as_it_was_given_also_after_a_restart() {
     // One of its log-likelihoods is −∞.
     assert_eq!(database.find(&key).await.unwrap(), Some(recorded(&sample)));
     assert_eq!(
-        ResponseCache::find(&database.another_handle().await, &key).await.unwrap(),
+        ResponseCache::find(&database.another_handle().await, &key, BenchmarkId::new()).await.unwrap(),
         Some(recorded(&sample))
     );
+
+    // A benchmark does not answer itself.
+    assert_eq!(ResponseCache::find(&database.storage, &key, id).await.unwrap(), None);
 
     let (other, _) = answered(1, &model);
     assert_eq!(database.find(&other).await.unwrap(), None);
