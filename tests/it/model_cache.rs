@@ -104,6 +104,7 @@ async fn a_model_in_use_is_not_unloaded_and_tells_when_it_was_used() {
     let model = host.settled("tiny-llama").await;
     assert_eq!(model["state"], "loaded", "it is kept for the next benchmark");
     assert!(model["last_used_at"].is_string(), "{model:#}");
+    assert_eq!(model["kv_cache_budget_bytes"], 4_u64 << 30);
     assert_eq!(host.post("/api/v1/models/tiny-llama/unload").await.0, StatusCode::OK);
 }
 

@@ -93,6 +93,11 @@ impl OnnxRunner {
         Ok(ort::info().to_owned())
     }
 
+    /// What the KV caches and batches of one model may take, in bytes.
+    pub fn kv_cache_budget_bytes(&self) -> u64 {
+        self.config.memory_bytes as u64
+    }
+
     /// Begins to load the library on a thread of its own, so that it is there when the first model needs it, who is told
     /// what is wrong with it.
     pub fn load_library_ahead(&self) {

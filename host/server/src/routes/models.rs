@@ -1,7 +1,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use llm_bench_core::model::Model;
-use llm_bench_core::orchestrator::ModelState;
+use llm_bench_core::orchestrator::{ModelState, Residence};
 
 use crate::app::App;
 use crate::extract::{Path, Query};
@@ -17,7 +17,7 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<axum::Json<PageView<ModelView>>, Problem> {
     let models = app.catalog.models.list().await?;
-    Ok(axum::Json(page.cut(models, |model| model.name.clone(), |model| view(&app, model))?))
+    Ok(axum::Json(page.cut(models, |model| model.name.clone(), |model| as_it_is(&app, model))?))
 }
 
 /// One model.
@@ -28,7 +28,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<axum::Json<ModelView>, Problem> {
     let model = app.catalog.model(&name).await?;
-    Ok(axum::Json(view(&app, model)))
+    Ok(axum::Json(as_it_is(&app, model)))
 }
 
 /// Load a model before a benchmark asks for it. 202: it is being loaded; its `state` and `load_error` tell how that
@@ -43,7 +43,7 @@ pub(super) async fn load(
     let model = app.catalog.model(&name).await?;
     let residence = app.orchestrator.load_model(&model)?;
     let status = if residence.state == ModelState::Loading { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, axum::Json(ModelView::of_server(model, residence))))
+    Ok((status, axum::Json(view(&app, model, residence))))
 }
 
 /// Give back the memory of a model, unless a benchmark uses it.
@@ -55,10 +55,14 @@ pub(super) async fn unload(
 ) -> Result<axum::Json<ModelView>, Problem> {
     let model = app.catalog.model(&name).await?;
     let residence = app.orchestrator.unload_model(&model).await?;
-    Ok(axum::Json(ModelView::of_server(model, residence)))
+    Ok(axum::Json(view(&app, model, residence)))
 }
 
-fn view(app: &App, model: Model) -> ModelView {
+fn as_it_is(app: &App, model: Model) -> ModelView {
     let residence = app.orchestrator.residence(&model);
-    ModelView::of_server(model, residence)
+    view(app, model, residence)
+}
+
+fn view(app: &App, model: Model, residence: Residence) -> ModelView {
+    ModelView::of_server(model, residence, app.runner.kv_cache_budget_bytes())
 }

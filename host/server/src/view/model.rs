@@ -27,6 +27,10 @@ pub struct ModelView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
+    /// What its KV caches and batches may take once it is loaded, in bytes (`serve --kv-cache-mib`). What does not fit is
+    /// an error of its sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_cache_budget_bytes: Option<u64>,
     /// Why it is not loaded though that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_error: Option<String>,
@@ -34,9 +38,15 @@ pub struct ModelView {
 
 impl ModelView {
     /// A model of a server that keeps models loaded.
-    pub fn of_server(model: Model, residence: Residence) -> Self {
+    pub fn of_server(model: Model, residence: Residence, kv_cache_budget_bytes: u64) -> Self {
         let Residence { state, last_used_at, error } = residence;
-        Self { state: Some(state), last_used_at, load_error: error, ..Self::from(model) }
+        Self {
+            state: Some(state),
+            last_used_at,
+            kv_cache_budget_bytes: Some(kv_cache_budget_bytes),
+            load_error: error,
+            ..Self::from(model)
+        }
     }
 }
 
@@ -54,6 +64,7 @@ impl From<Model> for ModelView {
             has_chat_template: facts.has_chat_template,
             state: None,
             last_used_at: None,
+            kv_cache_budget_bytes: None,
             load_error: None,
         }
     }
