@@ -5,7 +5,9 @@ use std::hash::{Hash, Hasher};
 
 use llm_bench_core::{Error, Result};
 use sha2::{Digest, Sha256};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 /// Core instances of one component; a Python component has over a hundred.
 pub(crate) const INSTANCES: u32 = 300;
@@ -13,6 +15,11 @@ pub(crate) const MEMORIES: u32 = 32;
 pub(crate) const TABLES: u32 = 200;
 /// Elements of one table.
 pub(crate) const TABLE_ELEMENTS: u32 = 100_000;
+
+/// What a slot of the pool keeps of the memory and of the table of its last guest, zeroed. Giving pages back interrupts every
+/// core, and the next guest faults each in again.
+const RESIDENT_MEMORY_BYTES: usize = 1 << 20;
+const RESIDENT_TABLE_BYTES: usize = 64 << 10;
 
 const TABLES_PER_MODULE: u32 = 4;
 const INSTANCE_BYTES: usize = 10 << 20;
@@ -77,6 +84,11 @@ fn pool(concurrency: u32, max_memory_bytes: u64) -> PoolingAllocationConfig {
         .max_core_instance_size(INSTANCE_BYTES)
         .max_component_instance_size(INSTANCE_BYTES)
         .max_memory_size(usize::try_from(max_memory_bytes).unwrap_or(usize::MAX));
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(RESIDENT_MEMORY_BYTES)
+            .table_keep_resident(RESIDENT_TABLE_BYTES);
+    }
     pool
 }
 
