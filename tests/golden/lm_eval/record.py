@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 FIXTURES = HERE.parents[2] / "host/runner/tests/fixtures"
 sys.path.insert(0, str(FIXTURES))
 import make_fixtures  # noqa: E402
+import record_answers  # noqa: E402
 
 MMLU = ["mmlu_abstract_algebra", "mmlu_virology", "mmlu_us_foreign_policy"]
 TASKS = [
@@ -152,16 +153,9 @@ def scored_task(results: dict, name: str) -> dict:
 
 
 def model_of(name: str) -> HFLM:
-    make, _ = make_fixtures.FIXTURES[name]
-    torch.manual_seed(7)
-    words, model = make()
-    model.eval()
-    reference = HFLM(pretrained=model, tokenizer=words, backend="causal", batch_size=1, device="cpu", max_length=None)
-    known = json.loads((FIXTURES / name / "expected.json").read_text())["log_likelihood"][0]
-    request = make_fixtures.instance("loglikelihood", known["context"], known["continuation"])
-    [(total, _)] = reference.loglikelihood([request], disable_tqdm=True)
-    assert abs(total - known["sum"]) < 1e-4, f"{name} is not the committed fixture: {total} is not {known['sum']}"
-    return reference
+    words, model = make_fixtures.seeded(name)
+    record_answers.known_model(FIXTURES / name, words, model, None)
+    return record_answers.harness(words, model)
 
 
 def write(path: Path, content) -> None:
