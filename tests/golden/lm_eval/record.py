@@ -32,11 +32,13 @@ MMLU = ["mmlu_abstract_algebra", "mmlu_virology", "mmlu_us_foreign_policy"]
 TASKS = [
     "hellaswag", "arc_easy", "arc_challenge", "piqa", "winogrande", "boolq", "openbookqa", *MMLU, "gsm8k",
     "lambada_openai", "wikitext",
+    # Our own, in tasks/: what no task above measures.
+    "accuracies", "several_right",
 ]
 MODELS = ["llama", "gpt2", "qwen2"]
 SYSTEM = "Answer with care."
 
-MANAGER = TaskManager()
+MANAGER = TaskManager(include_path=str(HERE / "tasks"))
 
 # How a task is asked, in the words of `llm-bench`; `sampler` stands for lm-eval's own of the task where it is absent.
 CASES = {
@@ -57,6 +59,8 @@ MAX_TOKENS = 16
 def load_dataset(path: str, name: str | None = None, **_) -> datasets.DatasetDict:
     """The made-up rows instead of the Hub's."""
     folders = {
+        "made-up/accuracies": "accuracies",
+        "made-up/several_right": "several_right",
         "Rowan/hellaswag": "hellaswag",
         "allenai/ai2_arc": {"ARC-Easy": "arc_easy", "ARC-Challenge": "arc_challenge"}.get(name),
         "baber/piqa": "piqa",
@@ -82,7 +86,7 @@ def load(name: str, case: dict):
 
 
 def cases_of(name: str) -> list[str]:
-    return ["zero-shot"] if name == "wikitext" else list(CASES)
+    return {"wikitext": ["zero-shot"], "several_right": ["zero-shot", "chat"]}.get(name, list(CASES))
 
 
 def prompts(name: str, case: dict) -> list[dict]:
@@ -108,7 +112,8 @@ def prompts(name: str, case: dict) -> list[dict]:
         if instance.doc_id == len(documents):
             documents.append({"target": task.doc_to_target(instance.doc), "requests": []})
         prompt, *rest = instance.args
-        request = {"prompt": json.loads(prompt) if chat else prompt}
+        # Without a question there is no chat: mutual information asks so.
+        request = {"prompt": json.loads(prompt) if chat and prompt else prompt}
         if task.config.output_type == "generate_until":
             request["until"] = rest[0]["until"]
         elif rest:
