@@ -110,7 +110,9 @@ def prompts(name: str, case: dict) -> list[dict]:
     documents: list[dict] = []
     for instance in task.instances:
         if instance.doc_id == len(documents):
-            documents.append({"target": task.doc_to_target(instance.doc), "requests": []})
+            # Where choices stand in the question, that is what tells the right one.
+            target = task.doc_to_text if task.multiple_input else task.doc_to_target
+            documents.append({"target": target(instance.doc), "requests": []})
         prompt, *rest = instance.args
         # Without a question there is no chat: mutual information asks so.
         request = {"prompt": json.loads(prompt) if chat and prompt else prompt}
