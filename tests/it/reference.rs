@@ -41,7 +41,7 @@ fn host(data: &Path, models: &[&str]) -> Host {
         std::fs::write(target.join("dataset.toml"), card).unwrap();
     }
     // Ours for the tasks of `record.py` that are not lm-eval's own.
-    copy(&golden().join("presets"), &data.join("presets"));
+    copy_folder(&golden().join("presets"), &data.join("presets"));
     Host::start(data)
 }
 
