@@ -40,6 +40,8 @@ fn host(data: &Path, models: &[&str]) -> Host {
         }
         std::fs::write(target.join("dataset.toml"), card).unwrap();
     }
+    // Ours for the tasks of `record.py` that are not lm-eval's own.
+    copy_folder(&golden().join("presets"), &data.join("presets"));
     Host::start(data)
 }
 
@@ -49,7 +51,7 @@ fn tasks() -> Vec<String> {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     tasks.sort();
-    assert!(tasks.len() >= 11, "{tasks:?}");
+    assert!(tasks.len() >= 15, "{tasks:?}");
     tasks
 }
 
@@ -123,18 +125,15 @@ async fn prompts_and_targets_are_those_of_the_reference() {
     }
 }
 
-/// The reference's target is the index of the right choice, or the text that is right.
+/// The reference's target is the index of the right choice, or of several, or the text that is right.
 fn check_target(place: &str, sample: &Value, target: &Value) {
-    let metric =
-        |name: &str| sample["metrics"].as_array().unwrap().iter().find(|metric| metric["name"] == name);
     match (sample["calls"][0]["kind"].as_str().unwrap(), target) {
-        ("log-likelihood", Value::Number(index)) => {
-            let is_right = sample["detail"]["choice"].as_u64() == index.as_u64();
-            assert_eq!(
-                metric("acc").unwrap()["value"],
-                if is_right { 1.0 } else { 0.0 },
-                "{place}: {target}"
-            );
+        ("log-likelihood", Value::Number(_) | Value::Array(_)) => {
+            let right = target.as_array().map_or(std::slice::from_ref(target), Vec::as_slice);
+            let is_right = right.contains(&sample["detail"]["choice"]);
+            let metrics = sample["metrics"].as_array().unwrap();
+            let acc = metrics.iter().find(|metric| metric["name"] == "acc").unwrap();
+            assert_eq!(acc["value"], if is_right { 1.0 } else { 0.0 }, "{place}: {target}");
         }
         ("log-likelihood", text) => {
             let continuation = sample["calls"][0]["request"][0]["continuation"].as_str().unwrap();
@@ -144,6 +143,42 @@ fn check_target(place: &str, sample: &Value, target: &Value) {
         // The text of a rolling log-likelihood is its own target.
         _ => assert_eq!(&sample["calls"][0]["request"][0], target, "{place}"),
     }
+}
+
+/// Whether a model chose right says little of a row where it chose wrong. As an example for others, a row shows its
+/// right choice.
+#[tokio::test]
+async fn the_right_choice_of_every_row_is_that_of_the_reference() {
+    let data = tempfile::tempdir().unwrap();
+    let host = host(data.path(), &MODELS[..1]);
+    let mut rows = 0;
+    for task in tasks() {
+        let recorded = read(&golden().join("expected/prompts").join(format!("{task}.json")));
+        let case = &recorded["cases"]["zero-shot"];
+        let documents = case["documents"].as_array().unwrap();
+        if !documents.iter().all(|document| document["target"].is_number() || document["target"].is_array()) {
+            continue;
+        }
+        let mut order = order(MODELS[0], &task, case);
+        order["limit"] = json!(1);
+        let (benchmark, _) = evaluate(&host, &order).await;
+        order["few_shot"] = json!(documents.len());
+        order["few_shot_split"] = benchmark["split"].clone();
+        order["few_shot_sampling"] = json!("first");
+        order["few_shot_exclude_evaluated"] = json!(false);
+        let (benchmark, samples) = evaluate(&host, &order).await;
+        let shown = samples[0]["calls"][0]["request"][0]["context"]["text"].as_str().unwrap();
+        let description = benchmark["config"]["description"].as_str().unwrap_or("");
+        for document in documents {
+            let first = document["target"].get(0).unwrap_or(&document["target"]);
+            let right = &document["requests"][usize::try_from(first.as_u64().unwrap()).unwrap()];
+            let question = right["prompt"].as_str().unwrap().strip_prefix(description).unwrap();
+            let example = format!("{question}{}", right["continuation"].as_str().unwrap());
+            assert!(shown.contains(&format!("{example}\n\n")), "{task}: {example:?} is not in {shown}");
+            rows += 1;
+        }
+    }
+    assert!(rows >= 50, "{rows} rows have a right choice");
 }
 
 /// What the reference calls a metric of ours.
@@ -166,6 +201,7 @@ async fn sums_and_metrics_are_those_of_the_reference() {
     let host = host(data.path(), &MODELS);
     for model in MODELS {
         let recorded = read(&golden().join("expected/scores").join(format!("{model}.json")));
+        let mut greedy = 0;
         for (task, cases) in recorded["tasks"].as_object().unwrap() {
             let prompts = read(&golden().join("expected/prompts").join(format!("{task}.json")));
             for (name, expected) in cases.as_object().unwrap() {
@@ -183,6 +219,7 @@ async fn sums_and_metrics_are_those_of_the_reference() {
                             Value::Array(pair) => {
                                 assert!(near(&ours["sum"], &pair[0], SUM), "{place}: {ours}, not {response}");
                                 assert_eq!(ours["is_greedy"], pair[1], "{place}");
+                                greedy += usize::from(pair[1] == true);
                             }
                             sum => {
                                 let tolerance = SUM + 1e-5 * sum.as_f64().unwrap().abs();
@@ -199,6 +236,7 @@ async fn sums_and_metrics_are_those_of_the_reference() {
                 );
             }
         }
+        assert!(greedy > 0, "{model} would have written none of the texts by itself");
     }
 }
 

@@ -134,13 +134,19 @@ async fn a_prompt_that_is_too_long_fails_its_sample_where_it_must_not_be_cut() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         std::fs::read_to_string(samples).unwrap()
     };
-    assert!(!result(true).contains("prompt-too-long"));
-    let samples = result(false);
-    let lines: Vec<&str> = samples.lines().collect();
-    assert!(lines[0].contains(r#""status":"completed""#), "{}", &lines[0][..200]);
-    assert!(
-        lines[1].contains(r#""status":"failed""#) && lines[1].contains("prompt of"),
+    let samples = |truncate: bool| -> Vec<Value> {
+        result(truncate).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let cut = samples(true);
+    assert_eq!(
+        (&cut[0]["status"], &cut[1]["status"]),
+        (&json!("completed"), &json!("completed")),
         "{}",
-        &lines[1][..200]
+        cut[1]
     );
+    let uncut = samples(false);
+    assert_eq!((&uncut[0]["status"], &uncut[1]["status"]), (&json!("completed"), &json!("failed")));
+    // A sample's error has a kind and a message; this is the message of `prompt-too-long`.
+    let message = uncut[1]["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("a prompt of ") && message.contains("that the model can read"), "{message}");
 }

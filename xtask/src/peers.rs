@@ -53,6 +53,10 @@ pub(crate) struct PeersArguments {
     /// An installed llm-bench to measure, instead of building target/dist.
     #[arg(long, global = true, value_name = "PATH")]
     program: Option<PathBuf>,
+
+    /// Let our side run the model in a child process, as `llm-bench serve` does.
+    #[arg(long, global = true)]
+    model_process: bool,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -118,7 +122,7 @@ pub(crate) fn run(
     provider: Option<Provider>,
     arguments: PeersArguments,
 ) -> Result<()> {
-    let PeersArguments { work, python, repetitions, tokens, program } = arguments;
+    let PeersArguments { work, python, repetitions, tokens, program, model_process } = arguments;
     let scripts = workspace.root.join("xtask/peers");
     let python = Python::find(python, &scripts)?;
     let materials = Materials::provide(&python)?;
@@ -131,8 +135,8 @@ pub(crate) fn run(
         Some(program) => std::path::absolute(program)?,
         None => dist::build(workspace, provider)?,
     };
-    let results = workspace.target.join("peers");
-    let bench = LlmBench { program, scratch: results.join("scratch") };
+    let results = workspace.target.join(if model_process { "peers/model-process" } else { "peers" });
+    let bench = LlmBench { program, scratch: results.join("scratch"), model_process };
     for measurement in measurements {
         let report = match measurement {
             Measurement::Likelihood(work) => work.measure(&bench, &python, &materials, repetitions)?,

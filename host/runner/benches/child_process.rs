@@ -1,7 +1,9 @@
-//! What it costs that a model lives in a child process: the throughput of the same calls here and there, in turns.
-//!
-//! `cargo bench -p llm-bench-runner --bench child_process`, after `cargo xtask layout`.
+//! What it costs that a model lives in a child process: the throughput of the same calls here and there, in turns. The
+//! bar is for questions as benchmarks ask them; what calls cost that do next to nothing stands beside it.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+
+#[expect(dead_code, reason = "the other benchmarks share more")]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,34 +12,40 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use llm_bench_core::model::{LoadedModel, Model, ModelRequest, ModelRunner, Origin, Prompt, ScoringRequest};
 use llm_bench_runner::{Isolation, ModelCommand, OnnxRunner, ProcessConfig, RunnerConfig};
+use support::{library, machine, report};
 use tokio_util::sync::CancellationToken;
 
 /// Calls in flight, as many as a benchmark has samples in flight by default.
 const CALLERS: usize = 16;
 /// Both sides are measured so often; the median of the ratios counts.
 const ROUNDS: usize = 9;
+/// The child may cost 3 % of the throughput.
+const BAR: f64 = 0.97;
 
 fn main() {
+    machine();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let here = load(Isolation::InProcess).await;
         let program = env!("CARGO_BIN_EXE_llm-bench-run-model").into();
         let command = ModelCommand { program, arguments: vec![], environment: vec![] };
         let there = load(Isolation::Process(ProcessConfig::new(command))).await;
-        compare("4 choices after 5 examples, 16 in flight", &here, &there, 48, questions).await;
+        let ratio = compare("4 choices after 5 examples, 16 in flight", &here, &there, 48, questions).await;
+        report(ratio, BAR, "the throughput of questions in the child as in the thread");
         compare("short pairs, 16 in flight", &here, &there, 2000, pairs).await;
         compare("tokens of a word, 16 in flight", &here, &there, 20_000, counts).await;
         one_by_one(&here, &there).await;
     });
 }
 
+/// Gives the median ratio.
 async fn compare(
     what: &str,
     here: &Arc<dyn LoadedModel>,
     there: &Arc<dyn LoadedModel>,
     calls: usize,
     request: fn(usize) -> ModelRequest,
-) {
+) -> f64 {
     let mut rounds = Vec::new();
     // The first round warms both up.
     for round in 0..=ROUNDS {
@@ -63,6 +71,7 @@ async fn compare(
         ratio(&rounds[ROUNDS - 1]),
         calls as f64 / median.1.as_secs_f64(),
     );
+    ratio(median)
 }
 
 async fn time(model: &Arc<dyn LoadedModel>, calls: usize, request: fn(usize) -> ModelRequest) -> Duration {
@@ -117,19 +126,18 @@ fn pair(context: &str, continuation: &str) -> ScoringRequest {
 }
 
 async fn load(isolation: Isolation) -> Arc<dyn LoadedModel> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/tiny-llama");
+    let path = model_folder();
     let runner = OnnxRunner::new(RunnerConfig { isolation, ..RunnerConfig::new(library()) });
-    let facts = runner.inspect(&path).await.expect("the bundled model");
-    let model = Model { name: "tiny-llama".to_owned(), origin: Origin::Bundled, path, facts };
-    runner.load(&model).await.expect("the bundled model")
+    let facts = runner.inspect(&path).await.expect("the model can be inspected");
+    let model = Model { name: path.display().to_string(), origin: Origin::Path, path, facts };
+    runner.load(&model).await.expect("the model loads")
 }
 
-/// `lib/libonnxruntime.so` of the folder that holds this build.
-fn library() -> PathBuf {
-    let executable = std::env::current_exe().expect("its path");
-    let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let mut libraries = executable.ancestors().map(|folder| folder.join("lib").join(&name));
-    libraries
-        .find(|library| library.is_file())
-        .expect("`cargo xtask layout` puts the library beside the build")
+/// `$LLM_BENCH_BENCH_MODEL`, else the bundled model.
+fn model_folder() -> PathBuf {
+    let named = std::env::var_os("LLM_BENCH_BENCH_MODEL").filter(|named| !named.is_empty());
+    named.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/tiny-llama"),
+        PathBuf::from,
+    )
 }

@@ -3,6 +3,8 @@
 //! Definitions of lm-evaluation-harness 0.4.13: `TemplateLM` for pairs, `get_rolling_token_windows` for whole texts.
 
 mod family;
+#[cfg(test)]
+mod tests;
 
 use llm_bench_core::{Error, Result};
 
@@ -136,43 +138,5 @@ impl RowScore {
     pub(crate) fn add(&mut self, log_probability: f64, is_greedy: bool) {
         self.sum += log_probability;
         self.is_greedy &= is_greedy;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Fit, ScoringRow, rolling_windows};
-
-    const CUT: Fit = Fit { max_length: 4, truncates: true };
-
-    #[test]
-    fn ten_tokens_roll_through_windows_of_four() {
-        let tokens: Vec<u32> = (0..10).collect();
-        assert_eq!(
-            rolling_windows(&tokens, 99, 4),
-            [(vec![99], vec![0, 1, 2, 3]), (vec![3], vec![4, 5, 6, 7]), (vec![5, 6, 7], vec![8, 9]),]
-        );
-        assert_eq!(rolling_windows(&tokens[..3], 99, 4), [(vec![99], vec![0, 1, 2])]);
-        assert_eq!(rolling_windows(&tokens[..4], 99, 4), [(vec![99], vec![0, 1, 2, 3])]);
-    }
-
-    #[test]
-    fn a_long_context_is_cut_at_the_left_and_the_last_token_is_only_predicted() {
-        let row = ScoringRow::new(&[1, 2, 3, 4], vec![5, 6], CUT).unwrap();
-        assert_eq!(row, ScoringRow { input: vec![2, 3, 4, 5], targets: vec![5, 6] });
-        let row = ScoringRow::new(&[1], vec![5, 6, 7, 8], CUT).unwrap();
-        assert_eq!(row.input, [1, 5, 6, 7]);
-    }
-
-    #[test]
-    fn what_cannot_be_scored_is_refused() {
-        let fit = Fit { max_length: 2, truncates: false };
-        let code = |context: &[u32], continuation: &[u32]| {
-            ScoringRow::new(context, continuation.to_vec(), fit).unwrap_err().code
-        };
-        assert_eq!(code(&[1], &[]), "empty-continuation");
-        assert_eq!(code(&[], &[1]), "empty-context");
-        assert_eq!(code(&[1], &[1, 2, 3]), "continuation-too-long");
-        assert_eq!(code(&[1, 2, 3], &[1]), "prompt-too-long");
     }
 }

@@ -26,16 +26,19 @@ HERE = Path(__file__).parent
 FIXTURES = HERE.parents[2] / "host/runner/tests/fixtures"
 sys.path.insert(0, str(FIXTURES))
 import make_fixtures  # noqa: E402
+import record_answers  # noqa: E402
 
 MMLU = ["mmlu_abstract_algebra", "mmlu_virology", "mmlu_us_foreign_policy"]
 TASKS = [
     "hellaswag", "arc_easy", "arc_challenge", "piqa", "winogrande", "boolq", "openbookqa", *MMLU, "gsm8k",
     "lambada_openai", "wikitext",
+    # Our own, in tasks/: what no task above measures.
+    "accuracies", "several_right",
 ]
 MODELS = ["llama", "gpt2", "qwen2"]
 SYSTEM = "Answer with care."
 
-MANAGER = TaskManager()
+MANAGER = TaskManager(include_path=str(HERE / "tasks"))
 
 # How a task is asked, in the words of `llm-bench`; `sampler` stands for lm-eval's own of the task where it is absent.
 CASES = {
@@ -56,6 +59,8 @@ MAX_TOKENS = 16
 def load_dataset(path: str, name: str | None = None, **_) -> datasets.DatasetDict:
     """The made-up rows instead of the Hub's."""
     folders = {
+        "made-up/accuracies": "accuracies",
+        "made-up/several_right": "several_right",
         "Rowan/hellaswag": "hellaswag",
         "allenai/ai2_arc": {"ARC-Easy": "arc_easy", "ARC-Challenge": "arc_challenge"}.get(name),
         "baber/piqa": "piqa",
@@ -81,7 +86,7 @@ def load(name: str, case: dict):
 
 
 def cases_of(name: str) -> list[str]:
-    return ["zero-shot"] if name == "wikitext" else list(CASES)
+    return {"wikitext": ["zero-shot"], "several_right": ["zero-shot", "chat"]}.get(name, list(CASES))
 
 
 def prompts(name: str, case: dict) -> list[dict]:
@@ -105,9 +110,12 @@ def prompts(name: str, case: dict) -> list[dict]:
     documents: list[dict] = []
     for instance in task.instances:
         if instance.doc_id == len(documents):
-            documents.append({"target": task.doc_to_target(instance.doc), "requests": []})
+            # Where choices stand in the question, that is what tells the right one.
+            target = task.doc_to_text if task.multiple_input else task.doc_to_target
+            documents.append({"target": target(instance.doc), "requests": []})
         prompt, *rest = instance.args
-        request = {"prompt": json.loads(prompt) if chat else prompt}
+        # Without a question there is no chat: mutual information asks so.
+        request = {"prompt": json.loads(prompt) if chat and prompt else prompt}
         if task.config.output_type == "generate_until":
             request["until"] = rest[0]["until"]
         elif rest:
@@ -152,16 +160,9 @@ def scored_task(results: dict, name: str) -> dict:
 
 
 def model_of(name: str) -> HFLM:
-    make, _ = make_fixtures.FIXTURES[name]
-    torch.manual_seed(7)
-    words, model = make()
-    model.eval()
-    reference = HFLM(pretrained=model, tokenizer=words, backend="causal", batch_size=1, device="cpu", max_length=None)
-    known = json.loads((FIXTURES / name / "expected.json").read_text())["log_likelihood"][0]
-    request = make_fixtures.instance("loglikelihood", known["context"], known["continuation"])
-    [(total, _)] = reference.loglikelihood([request], disable_tqdm=True)
-    assert abs(total - known["sum"]) < 1e-4, f"{name} is not the committed fixture: {total} is not {known['sum']}"
-    return reference
+    words, model = make_fixtures.seeded(name)
+    record_answers.known_model(FIXTURES / name, words, model, None)
+    return record_answers.harness(words, model)
 
 
 def write(path: Path, content) -> None:

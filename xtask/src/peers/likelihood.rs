@@ -129,7 +129,8 @@ impl LikelihoodWork {
             let theirs = lm_eval::run(python, materials, &scratch, &self.their_order(&model, self.limit))?;
             our_times.push(self.our_time(&ours)?);
             their_times.push(self.their_time(&theirs)?);
-            let compared = Scores::ours(&ours)?.compare(&Scores::theirs(&theirs)?, self.tolerance())?;
+            let compared =
+                Scores::ours(&ours)?.compare(&Scores::theirs(&theirs)?, self.metrics(), self.tolerance())?;
             // One repetition that differs is enough to distrust the others.
             agreement = Some(match agreement {
                 Some(earlier) if !earlier.holds => earlier,
@@ -154,6 +155,14 @@ impl LikelihoodWork {
             versions: python.versions.clone(),
             machine,
         })
+    }
+
+    /// What both sides measure.
+    fn metrics(&self) -> &'static [&'static str] {
+        match self.data {
+            Data::Choices => &["acc", "acc_norm"],
+            Data::Texts => &["word_perplexity", "byte_perplexity", "bits_per_byte"],
+        }
     }
 
     fn tolerance(&self) -> Tolerance {

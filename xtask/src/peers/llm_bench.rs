@@ -16,6 +16,8 @@ pub(crate) struct LlmBench {
     pub(crate) program: PathBuf,
     /// A folder that is emptied before each run.
     pub(crate) scratch: PathBuf,
+    /// Whether the model lives in a child process.
+    pub(crate) model_process: bool,
 }
 
 /// What `run` is asked to do, besides where.
@@ -40,8 +42,10 @@ pub(crate) struct Run {
 }
 
 impl LlmBench {
+    /// The program's name and version, and how it runs models.
     pub(crate) fn version(&self) -> Result<String> {
-        Ok(process::output(Command::new(&self.program).arg("--version"))?.trim().to_owned())
+        let version = process::output(Command::new(&self.program).arg("--version"))?;
+        Ok(format!("{}{}", version.trim(), if self.model_process { ", model process" } else { "" }))
     }
 
     /// Runs one benchmark in a data folder that has the plugins compiled and the model known, but has not seen any of
@@ -90,6 +94,7 @@ impl LlmBench {
     fn command(&self, model: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("run").arg("--data-dir").arg(self.scratch.join("data")).arg("--model").arg(model);
+        command.args(self.model_process.then_some("--model-process"));
         command
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use super::python::{GENAI, ONNX_IR, Python};
+use super::python::{GENAI, MAKERS, ONNX_IR, Python};
 use crate::process;
 use crate::setup::Tools;
 
@@ -23,7 +23,7 @@ pub(crate) struct Materials {
 }
 
 impl Materials {
-    /// Makes what is missing, or was made by other scripts than these.
+    /// Makes what is missing, or was made by other scripts or packages than these.
     pub(crate) fn provide(python: &Python) -> Result<Self> {
         let tools = Tools::open()?;
         let materials = Self { folder: tools.folder.join("peers") };
@@ -44,7 +44,8 @@ impl Materials {
         Ok(materials)
     }
 
-    /// The large model as onnxruntime-genai's builder makes it of the same weights.
+    /// The large model as onnxruntime-genai's builder makes it of the same weights. It stays when that package changes: a
+    /// later one may run it whose builder does not work with that transformers.
     pub(crate) fn provide_genai(&self, python: &Python) -> Result<PathBuf> {
         python.need(&[GENAI])?;
         let tools = Tools::open()?;
@@ -98,12 +99,14 @@ impl Materials {
     }
 }
 
-/// Tells results of these scripts from those of others.
+/// Tells results of these scripts and packages from those of others.
 fn stamp(python: &Python, scripts: &[&str]) -> Result<String> {
     let mut digest = Sha256::new();
     for script in scripts {
         let path = python.scripts.join(script);
         digest.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
-    Ok(format!("{}, sha256 {}\n", scripts.join(" and "), hex::encode(digest.finalize())))
+    let packages: Vec<_> = MAKERS.iter().map(|&name| format!("{name} {}", python.versions[name])).collect();
+    let digest = hex::encode(digest.finalize());
+    Ok(format!("{}, sha256 {digest}, with {}\n", scripts.join(" and "), packages.join(", ")))
 }

@@ -12,9 +12,11 @@ use crate::process;
 /// The version of lm-eval that defines the scores.
 const LM_EVAL: &str = "0.4.13";
 
-/// Packages without which no work can be done, by the name of their distribution.
-const NEEDED: [&str; 7] =
-    ["accelerate", "datasets", "lm_eval", "onnxruntime", "optimum-onnx", "torch", "transformers"];
+/// Packages without which no work can be done, by the name of their distribution; with [`MAKERS`].
+const NEEDED: [&str; 4] = ["accelerate", "datasets", "lm_eval", "onnxruntime"];
+
+/// Packages that make models and data.
+pub(crate) const MAKERS: [&str; 5] = ["onnx", "optimum-onnx", "tokenizers", "torch", "transformers"];
 
 /// Packages that one work needs.
 pub(crate) const GENAI: &str = "onnxruntime-genai";
@@ -44,13 +46,13 @@ impl Python {
     /// Names the packages that are missing and the command that installs them.
     pub(crate) fn find(program: PathBuf, scripts: &Path) -> Result<Self> {
         let mut command = Command::new(&program);
-        command.args(["-c", FIND_VERSIONS]).args(NEEDED).args([GENAI, ONNX_IR]);
+        command.args(["-c", FIND_VERSIONS]).args(NEEDED).args(MAKERS).args([GENAI, ONNX_IR]);
         let versions = process::output(&mut command).with_context(|| {
             format!("cannot ask {} for its packages; name a Python with --python", program.display())
         })?;
         let python =
             Self { program, scripts: scripts.to_owned(), versions: serde_json::from_str(&versions)? };
-        python.need(&NEEDED)?;
+        python.need(&[&NEEDED[..], &MAKERS].concat())?;
         ensure!(
             python.versions["lm_eval"] == LM_EVAL,
             "{} has lm_eval {}, but the scores are those of {LM_EVAL}: `{}`",

@@ -43,21 +43,22 @@ impl Scores {
         Ok(Self { sums: sums.collect::<Result<_>>()?, metrics: metrics.collect() })
     }
 
-    /// How far the other's answers are from these.
+    /// How far the other's answers are from these, and their metrics of these names.
     ///
     /// # Errors
-    /// When they are answers to different questions.
-    pub(crate) fn compare(&self, theirs: &Self, tolerance: Tolerance) -> Result<Agreement> {
+    /// When they are answers to different questions, or a side lacks one of the metrics.
+    pub(crate) fn compare(&self, theirs: &Self, metrics: &[&str], tolerance: Tolerance) -> Result<Agreement> {
         let counts = |scores: &Self| scores.sums.iter().map(Vec::len).collect::<Vec<_>>();
         ensure!(counts(self) == counts(theirs), "the sides answered different numbers of requests");
         let pairs = || self.sums.iter().flatten().zip(theirs.sums.iter().flatten());
         let beyond = pairs().filter(|(ours, theirs)| !tolerance.holds(**ours, **theirs)).count();
-        let metrics: BTreeMap<_, _> = theirs
-            .metrics
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), (*self.metrics.get(name)?, *value))))
-            .collect();
-        ensure!(!metrics.is_empty(), "the sides have no metric in common");
+        let metrics = metrics.iter().map(|&name| {
+            let of = |side: &str, scores: &Self| {
+                scores.metrics.get(name).copied().with_context(|| format!("{side} measured no `{name}`"))
+            };
+            Ok((name.to_owned(), (of("llm-bench", self)?, of("lm-eval", theirs)?)))
+        });
+        let metrics = metrics.collect::<Result<BTreeMap<_, _>>>()?;
         let apart = metrics.values().filter(|(ours, theirs)| !tolerance.holds_metric(*ours, *theirs));
         Ok(Agreement {
             holds: beyond == 0 && apart.count() == 0,
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn sums_within_the_tolerance_agree() {
-        let agreement = ours(&json!([-1.2504, -2.5]), 0.5).compare(&theirs(), TOLERANCE).unwrap();
+        let agreement = ours(&json!([-1.2504, -2.5]), 0.5).compare(&theirs(), &["acc"], TOLERANCE).unwrap();
         assert!(agreement.holds, "{agreement:?}");
         assert_eq!((agreement.requests, agreement.beyond), (2, 0));
         assert_eq!(agreement.metrics["acc"], (0.5, 0.5));
@@ -177,20 +178,33 @@ mod tests {
     #[test]
     fn a_sum_too_far_away_or_no_number_at_all_differs() {
         for sum in [json!(-1.252), json!("NaN"), json!("-Infinity")] {
-            let agreement = ours(&json!([sum, -2.5]), 0.5).compare(&theirs(), TOLERANCE).unwrap();
+            let agreement = ours(&json!([sum, -2.5]), 0.5).compare(&theirs(), &["acc"], TOLERANCE).unwrap();
             assert_eq!((agreement.holds, agreement.beyond), (false, 1), "{sum}");
         }
     }
 
     #[test]
     fn equal_sums_with_another_metric_differ() {
-        let agreement = ours(&json!([-1.25, -2.5]), 0.75).compare(&theirs(), TOLERANCE).unwrap();
+        let agreement = ours(&json!([-1.25, -2.5]), 0.75).compare(&theirs(), &["acc"], TOLERANCE).unwrap();
         assert_eq!((agreement.holds, agreement.beyond), (false, 0));
     }
 
     #[test]
+    fn a_metric_that_one_side_lacks_cannot_be_compared() {
+        let compare =
+            |ours: &Scores, theirs: &Scores, metrics: &[&str]| ours.compare(theirs, metrics, TOLERANCE);
+        let sums = json!([-1.25, -2.5]);
+        let error = compare(&ours(&sums, 0.5), &theirs(), &["acc", "acc_norm"]).unwrap_err();
+        assert_eq!(error.to_string(), "llm-bench measured no `acc_norm`");
+        let mut more = ours(&sums, 0.5);
+        more.metrics.insert("acc_norm".to_owned(), 0.5);
+        let error = compare(&more, &theirs(), &["acc", "acc_norm"]).unwrap_err();
+        assert_eq!(error.to_string(), "lm-eval measured no `acc_norm`");
+    }
+
+    #[test]
     fn answers_to_other_questions_cannot_be_compared() {
-        assert!(ours(&json!([-1.25]), 0.5).compare(&theirs(), TOLERANCE).is_err());
+        assert!(ours(&json!([-1.25]), 0.5).compare(&theirs(), &["acc"], TOLERANCE).is_err());
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) fn model_folder() -> PathBuf {
     }
 }
 
-/// `$LLM_BENCH_ONNXRUNTIME`, else `lib/libonnxruntime.so` of the folder that holds this build.
+/// `$LLM_BENCH_ONNXRUNTIME`, else `lib/libonnxruntime.so` of the folder that holds this build, or of the installation
+/// in it.
 pub(crate) fn library() -> PathBuf {
     if let Some(library) = std::env::var_os("LLM_BENCH_ONNXRUNTIME") {
         return library.into();
@@ -41,7 +42,7 @@ pub(crate) fn library() -> PathBuf {
     let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     executable
         .ancestors()
-        .map(|folder| folder.join("lib").join(&name))
+        .flat_map(|folder| ["lib", "dist/lib"].map(|place| folder.join(place).join(&name)))
         .find(|library| library.is_file())
         .unwrap_or_else(|| panic!("no lib/{name} beside the build: run `cargo xtask layout` first"))
 }

@@ -2,8 +2,11 @@
 
 use futures::future::join_all;
 use llm_bench_core::model::{LogLikelihood, Sampling};
+use llm_bench_runner::Execution;
 
-use crate::support::{FIXTURES, PROMPTS, greedy, loaded, loaded_row_by_row, pair};
+use crate::support::{
+    FIXTURES, Loaded, PROMPTS, copy_of, fixture, greedy, load, loaded, loaded_row_by_row, pair, runner,
+};
 
 fn assert_same(name: &str, one: LogLikelihood, other: LogLikelihood) {
     let tolerance = 1e-4 * f64::from(one.tokens);
@@ -85,11 +88,27 @@ async fn a_call_that_cannot_be_served_does_not_fail_the_calls_beside_it() {
     assert_eq!(too_long.unwrap_err().code, "continuation-too-long");
 }
 
+/// A model that draws its logits anew for each token of each run.
+async fn dice() -> Loaded {
+    let folder = copy_of("gpt2-without-cache");
+    std::fs::copy(fixture("dice").join("model.onnx"), folder.path().join("model.onnx")).unwrap();
+    load(folder.path(), &runner(Execution::Shared)).await.unwrap()
+}
+
 #[tokio::test]
-async fn identical_requests_get_identical_answers() {
-    let model = loaded("qwen2").await;
+async fn identical_requests_are_computed_once() {
+    let model = dice().await;
     let request = pair("Rome is the capital of", " Italy.");
-    let answers = model.score(vec![request.clone(), request.clone(), request]).await.unwrap();
-    assert_same("qwen2", answers[0], answers[1]);
-    assert_same("qwen2", answers[0], answers[2]);
+    let other = pair("Rome is the capital of", " France.");
+    let requests = vec![request.clone(), other, request.clone(), request.clone()];
+    let answers = model.score(requests).await.unwrap();
+    assert_eq!((answers[0], answers[0]), (answers[2], answers[3]));
+    assert_ne!(answers[0].sum, answers[1].sum);
+    let again = model.score(vec![request]).await.unwrap();
+    assert_ne!(answers[0].sum, again[0].sum, "the model's answers do not tell runs apart");
+
+    let prompt = greedy("Rome is the capital of", 8, &[]);
+    let texts = model.generate(vec![prompt.clone(), prompt.clone()]).await.unwrap();
+    assert_eq!(texts[0], texts[1]);
+    assert_ne!(texts[0], model.generate(vec![prompt]).await.unwrap()[0]);
 }

@@ -5,12 +5,9 @@ use llm_bench_core::model::{LogLikelihood, ModelRunner, ScoringRequest};
 use llm_bench_runner::Execution;
 
 use crate::reference::text;
-use crate::support::{expected, fixture, greedy, loaded, loaded_row_by_row, pair, runner};
-
-const HALF_PRECISION: [&str; 4] =
-    ["llama-float16", "genai-llama-float16", "genai-llama-float16-cpu", "genai-llama-float16-cpu-shared"];
-
-const QUANTISED: [&str; 2] = ["llama-int8", "genai-llama-int4"];
+use crate::support::{
+    HALF_PRECISION, QUANTISED, expected, fixture, greedy, loaded, loaded_row_by_row, pair, runner,
+};
 
 fn cases(name: &str) -> (Vec<Json>, Vec<ScoringRequest>) {
     let cases = expected(name)["log_likelihood"].as_array().unwrap().clone();

@@ -18,6 +18,7 @@ fn assert_near(name: &str, case: &Json, answer: LogLikelihood) {
 async fn log_likelihoods_equal_the_reference_in_batches_and_row_by_row() {
     for name in FIXTURES {
         let cases = expected(name)["log_likelihood"].as_array().unwrap().clone();
+        assert!(cases.iter().any(|case| case["is_greedy"] == true), "{name}: no case is greedy");
         let requests: Vec<ScoringRequest> =
             cases.iter().map(|case| pair(text(&case["context"]), text(&case["continuation"]))).collect();
         for model in [loaded(name).await, loaded_row_by_row(name).await] {

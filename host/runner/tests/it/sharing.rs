@@ -6,8 +6,8 @@ use llm_bench_core::model::{GenerationRequest, LogLikelihood, Sampling, ScoringR
 use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 
 use crate::support::{
-    FIXTURES, Loaded, copy_of, fixture, greedy, library, load, loaded, loaded_row_by_row, loaded_unshared,
-    pair, runner,
+    FIXTURES, HALF_PRECISION, Loaded, QUANTISED, copy_of, fixture, greedy, library, load, loaded,
+    loaded_row_by_row, loaded_unshared, pair, runner,
 };
 
 /// Stands before every question: long enough to be worth sharing.
@@ -53,6 +53,25 @@ async fn shared_and_unshared_scores_equal_those_of_one_row_at_a_time() {
         let expected = loaded_row_by_row(name).await.score(questions()).await.unwrap();
         assert_same(name, &loaded(name).await.score(questions()).await.unwrap(), &expected);
         assert_same(name, &loaded_unshared(name).await.score(questions()).await.unwrap(), &expected);
+    }
+}
+
+/// In few bits a cache holds rounded values, so that the order of the work shows: a thousandth of the sum at most.
+#[tokio::test]
+async fn in_few_bits_shared_scores_come_near_those_of_one_row_at_a_time() {
+    for name in HALF_PRECISION.into_iter().chain(QUANTISED) {
+        let expected = loaded_row_by_row(name).await.score(questions()).await.unwrap();
+        for model in [loaded(name).await, loaded_unshared(name).await] {
+            let answers = model.score(questions()).await.unwrap();
+            // Once more, with every prefix there.
+            for answers in [answers, model.score(questions()).await.unwrap()] {
+                for (answer, expected) in answers.iter().zip(&expected) {
+                    let difference = (answer.sum - expected.sum).abs();
+                    assert!(difference <= 1e-3 * expected.sum.abs(), "{name}: {answer:?} {expected:?}");
+                    assert_eq!(answer.tokens, expected.tokens, "{name}");
+                }
+            }
+        }
     }
 }
 
@@ -124,17 +143,64 @@ async fn a_sliding_window_keeps_padding_out_of_the_caches_and_changes_no_answer(
     assert_eq!(model.generate(prompts()).await.unwrap(), expected.generate(prompts()).await.unwrap());
 }
 
+/// Fixtures with the bytes that a token takes in their caches.
+const CACHES: [(&str, usize); 3] = [("gpt2", 512), ("llama", 256), ("qwen2", 128)];
+
+/// The memory that gives a sequence so many slots. One and a half times as many tokens fit among the prefixes.
+fn memory_for(slots: usize, bytes_per_token: usize) -> usize {
+    slots * 6 * bytes_per_token
+}
+
+async fn loaded_with(name: &str, memory_bytes: usize) -> Loaded {
+    let config = RunnerConfig { threads: Some(1), memory_bytes, ..RunnerConfig::new(library()) };
+    load(&fixture(name), &OnnxRunner::new(config)).await.unwrap()
+}
+
+/// Questions after several blocks of examples: too many blocks to be kept together, so that each pushes another out
+/// before it is wanted again.
 #[tokio::test]
-async fn a_small_memory_for_caches_changes_no_answer() {
-    for name in ["gpt2", "llama", "qwen2"] {
+async fn prefixes_that_push_each_other_out_change_no_answer() {
+    const SLOTS: usize = 64;
+    let blocks = [
+        EXAMPLES,
+        "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore. The dog sleeps.",
+        "Question: what is three plus one? Answer: four. Rome is the capital of Italy. The fox runs on.",
+    ];
+    let ask = |block: &str| -> Vec<ScoringRequest> {
+        let contexts = QUESTIONS[2..5].iter().map(|question| format!("{block}{question}"));
+        contexts.flat_map(|context| CHOICES[..3].iter().map(move |choice| pair(&context, choice))).collect()
+    };
+    for (name, bytes_per_token) in CACHES {
         let expected = loaded_row_by_row(name).await;
-        // Room for one sequence, and for no prefix.
-        let config = RunnerConfig { memory_bytes: 512 << 10, ..RunnerConfig::new(library()) };
-        let model = load(&fixture(name), &OnnxRunner::new(config)).await.unwrap();
+        let model = loaded_with(name, memory_for(SLOTS, bytes_per_token)).await;
+        let mut tokens = 0;
+        for block in blocks {
+            let block_tokens = model.count(block).await as usize;
+            assert!((16..SLOTS - 8).contains(&block_tokens), "{name}: {block_tokens} tokens of {block}");
+            tokens += block_tokens;
+        }
+        assert!(tokens > SLOTS * 3 / 2, "{name}: all {tokens} tokens are kept");
+        for block in blocks.into_iter().chain(blocks) {
+            let scores = expected.score(ask(block)).await.unwrap();
+            assert_same(name, &model.score(ask(block)).await.unwrap(), &scores);
+        }
+    }
+}
+
+#[tokio::test]
+async fn memory_for_a_single_sequence_changes_no_answer() {
+    for (name, bytes_per_token) in CACHES {
+        let expected = loaded_row_by_row(name).await;
+        // Of the longest, which has 64 tokens.
+        let model = loaded_with(name, memory_for(64, bytes_per_token)).await;
         let scores = expected.score(questions()).await.unwrap();
         assert_same(name, &model.score(questions()).await.unwrap(), &scores);
         let texts = expected.generate(prompts()).await.unwrap();
         assert_eq!(model.generate(prompts()).await.unwrap(), texts, "{name}");
+
+        let less = loaded_with(name, memory_for(64, bytes_per_token) - 1).await;
+        let error = less.generate(vec![greedy(&EXAMPLES.repeat(3), 4, &[])]).await.unwrap_err();
+        assert!(error.message.contains(" 63 tokens do"), "{name}: {error}");
     }
 }
 

@@ -24,6 +24,11 @@ pub(crate) const FIXTURES: [&str; 9] = [
     "genai-llama",
 ];
 
+pub(crate) const HALF_PRECISION: [&str; 4] =
+    ["llama-float16", "genai-llama-float16", "genai-llama-float16-cpu", "genai-llama-float16-cpu-shared"];
+
+pub(crate) const QUANTISED: [&str; 2] = ["llama-int8", "genai-llama-int4"];
+
 /// `lib/libonnxruntime.so` of the folder that holds this test's build.
 pub(crate) fn library() -> PathBuf {
     let executable = std::env::current_exe().unwrap();
