@@ -30,7 +30,7 @@ fn main() {
         let program = env!("CARGO_BIN_EXE_llm-bench-run-model").into();
         let command = ModelCommand { program, arguments: vec![], environment: vec![] };
         let there = load(Isolation::Process(ProcessConfig::new(command))).await;
-        let ratio = compare("4 choices after 5 examples, 16 in flight", &here, &there, 48, questions).await;
+        let ratio = compare("4 choices after 5 examples, 16 in flight", &here, &there, 400, questions).await;
         report(ratio, BAR, "the throughput of questions in the child as in the thread");
         compare("short pairs, 16 in flight", &here, &there, 2000, pairs).await;
         compare("tokens of a word, 16 in flight", &here, &there, 20_000, counts).await;
