@@ -6,19 +6,22 @@
 //!   that may see nothing. Rows are padded at the right here, so that every query sees its row's first token.
 //! - **Attention as one operation** ([`attention`]). Exporters write it as some fifty: the cache is copied again for each
 //!   query head that shares a key head, and each of many small steps has its price.
+//! - **A norm with the sum before it** ([`norms`]), where attention was replaced: both in single precision on the CPU.
 //!
 //! The file is a protobuf (onnx.proto); only the fields named in [`graph`] are understood, all others are copied.
 
 mod attention;
+mod attribute;
 mod constant;
 mod graph;
 mod guards;
 mod logits;
+mod norms;
 mod protobuf;
 
-use graph::Graph;
+use graph::{Graph, LIBRARY};
 pub(crate) use logits::POSITIONS;
-use protobuf::{Field, fields, key, message, number, varint};
+use protobuf::{Field, fields, key, message, number, text, text_field, varint};
 
 /// Which of the rewrites are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
     let mut content = None;
     // The version of the standard operators.
     let mut operators = 0;
+    let mut has_library = false;
     let mut rest = Vec::new();
     for field in fields(model) {
         let Field { number, whole, content: range, .. } = field?;
@@ -53,18 +57,24 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
             (8, Some(range)) if let Some(version) = standard_version(&model[range.clone()]) => {
                 operators = operators.max(version);
             }
-            _ => rest.push(&model[whole]),
+            (_, range) => {
+                has_library |=
+                    number == 8 && range.is_some_and(|import| text_field(&model[import], 1) == Some(LIBRARY));
+                rest.push(&model[whole]);
+            }
         }
     }
     let mut graph = Graph::read(content.filter(|_| operators > 0)?)?;
     let has_guards = guards::remove(&mut graph);
     let is_fused = rewrites == Rewrites::All && attention::fuse(&mut graph, operators);
+    let has_norms = is_fused && norms::fuse(&mut graph);
     let selects_logits = logits::select(&mut graph, operators);
     if !has_guards && !is_fused && !selects_logits {
         return None;
     }
     if is_fused {
         operators = operators.max(attention::OPERATORS);
+        graph.remove_unused_initializers();
     }
     let graph = graph.write();
     let mut bytes = Vec::with_capacity(model.len() + 4096);
@@ -72,6 +82,9 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
         bytes.extend_from_slice(field);
     }
     bytes.extend(message(8, &number(2, operators)));
+    if has_norms && !has_library {
+        bytes.extend(message(8, &[text(1, LIBRARY), number(2, 1)].concat()));
+    }
     bytes.extend(key(7));
     bytes.extend(varint(graph.len() as u64));
     bytes.extend_from_slice(&graph);

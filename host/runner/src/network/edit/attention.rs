@@ -2,15 +2,17 @@
 //!
 //! What exporters write for scaled dot-product attention with a cache, from the new queries, keys and values to the
 //! context of all heads, becomes one `Attention` (of the standard since [`OPERATORS`]), and rotary embeddings one
-//! `RotaryEmbedding`. Half precision is left as it is: it would be rounded at other places.
+//! `RotaryEmbedding`. Half precision and activations that are quantised on the way are left as they are: they would be rounded
+//! elsewhere.
 
 mod pattern;
 mod rotary;
 
 use std::collections::{HashMap, HashSet};
 
+use super::attribute::{fraction, list, whole};
 use super::graph::{Graph, Node};
-use super::protobuf::{number, text};
+
 use pattern::{Pattern, patterns};
 use rotary::{Rotary, rotary};
 
@@ -21,7 +23,7 @@ pub(super) const OPERATORS: u64 = 23;
 const LEAST_OPERATORS: u64 = 18;
 
 /// Operators of the standard that a graph may have when its version is raised: later versions only take more types.
-const UNCHANGED: [&str; 55] = [
+const UNCHANGED: [&str; 53] = [
     "Add",
     "And",
     "Cast",
@@ -31,7 +33,6 @@ const UNCHANGED: [&str; 55] = [
     "Cos",
     "DequantizeLinear",
     "Div",
-    "DynamicQuantizeLinear",
     "Equal",
     "Erf",
     "Exp",
@@ -50,7 +51,6 @@ const UNCHANGED: [&str; 55] = [
     "Less",
     "LessOrEqual",
     "MatMul",
-    "MatMulInteger",
     "Max",
     "Min",
     "Mul",
@@ -90,6 +90,7 @@ pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
     };
     if operators < LEAST_OPERATORS
         || operators < OPERATORS && !graph.nodes.iter().all(may_be_raised)
+        || graph.nodes.iter().any(|node| node.is("DynamicQuantizeLinear"))
         || graph.has_subgraphs()
         || !graph.has_input(&["input_ids"])
     {
@@ -118,7 +119,6 @@ pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
         graph.index();
         return false;
     }
-    graph.remove_unused_initializers();
     true
 }
 
@@ -247,25 +247,4 @@ fn keeps_rows(graph: &Graph<'_>, reshape: &Node<'_>) -> bool {
     [(rows, 0), (tokens, 1)].iter().all(|(size, axis)| {
         pattern::size_of(graph, size).is_some_and(|(value, of)| of == *axis && same.contains(&value))
     })
-}
-
-/// An attribute with a whole number.
-fn whole(name: &str, value: u64) -> Vec<u8> {
-    [text(1, name), number(3, value), number(20, 2)].concat()
-}
-
-fn list(name: &str, values: &[i64]) -> Vec<u8> {
-    let mut attribute = text(1, name);
-    attribute.extend(values.iter().flat_map(|value| number(8, value.cast_unsigned())));
-    attribute.extend(number(20, 7));
-    attribute
-}
-
-fn fraction(name: &str, value: f32) -> Vec<u8> {
-    let mut attribute = text(1, name);
-    // The key of a number in four bytes.
-    attribute.push(2 << 3 | 5);
-    attribute.extend(value.to_le_bytes());
-    attribute.extend(number(20, 1));
-    attribute
 }

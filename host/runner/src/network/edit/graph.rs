@@ -9,6 +9,9 @@ use super::protobuf::{Field, fields, message, numbers, text, text_field};
 /// Nodes that are followed back from one place. Real graphs have a few there; a hostile one may have a circle.
 pub(super) const MOST_STEPS: usize = 8;
 
+/// The domain of ONNX Runtime's own operators.
+pub(super) const LIBRARY: &str = "com.microsoft";
+
 /// A graph of a model (`GraphProto`).
 pub(super) struct Graph<'model> {
     pub(super) nodes: Vec<Node<'model>>,
@@ -210,6 +213,23 @@ impl<'model> Graph<'model> {
         self.consumers(value).count() + usize::from(self.is_output(value)) == 1
     }
 
+    /// A value before casts to single precision, which change nothing where all numbers have it.
+    pub(super) fn uncast<'graph>(&'graph self, mut value: &'graph str) -> &'graph str {
+        for _ in 0..MOST_STEPS {
+            match self.producer(value) {
+                Some(node)
+                    if node.is("Identity")
+                        || node.is("Cast") && node.integers("to").as_deref() == Some(&[1]) =>
+                {
+                    let Some(before) = node.inputs.first() else { break };
+                    value = before;
+                }
+                _ => break,
+            }
+        }
+        value
+    }
+
     /// What a value is in every run, where that is a tensor of few numbers.
     pub(super) fn constant(&self, value: &str) -> Option<Constant> {
         if let Some(tensor) = self.initializers.get(value) {
@@ -281,6 +301,19 @@ impl<'model> Node<'model> {
         Self { inputs: owned(inputs), outputs: owned(outputs), operator, domain: "", others }
     }
 
+    /// As [`Self::new`], an operation of the library's own.
+    pub(super) fn of_library(
+        operator: &'static str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[Vec<u8>],
+    ) -> Self {
+        let mut node = Self::new(operator, inputs, outputs, attributes);
+        node.domain = LIBRARY;
+        node.others.push(text(7, LIBRARY).into());
+        node
+    }
+
     fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(self.inputs.iter().flat_map(|input| text(1, input)));
@@ -292,6 +325,14 @@ impl<'model> Node<'model> {
     /// Whether this is an operation of the standard.
     pub(super) fn is(&self, operator: &str) -> bool {
         matches!(self.domain, "" | "ai.onnx") && self.operator == operator
+    }
+
+    /// The inputs of an operation of two.
+    pub(super) fn two(&self) -> Option<[&str; 2]> {
+        match &self.inputs[..] {
+            [one, other] => Some([one, other]),
+            _ => None,
+        }
     }
 
     /// The contents of an attribute (`AttributeProto`).

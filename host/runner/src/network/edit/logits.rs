@@ -1,5 +1,6 @@
 //! Logits only where they are wanted.
 
+use super::attribute::whole;
 use super::graph::{Graph, MOST_STEPS, Node};
 use super::protobuf::{message, number, text};
 
@@ -21,9 +22,8 @@ pub(super) fn select(graph: &mut Graph<'_>, operators: u64) -> bool {
         return false;
     }
     let Some(projection) = projection(graph) else { return false };
-    let batch_dimensions = [text(1, "batch_dims"), number(3, 1), number(20, 2)].concat();
     let hidden = graph.nodes[projection].inputs[0].clone();
-    let gather = Node::new("GatherND", &[&hidden, POSITIONS], &[SELECTED], &[batch_dimensions]);
+    let gather = Node::new("GatherND", &[&hidden, POSITIONS], &[SELECTED], &[whole("batch_dims", 1)]);
     graph.nodes[projection].inputs[0] = SELECTED.into();
     graph.nodes.insert(projection, gather);
     let sizes: Vec<u8> = [

@@ -1,5 +1,6 @@
 //! Attention as exporters write it.
 
+use super::super::constant::Constant;
 use super::super::graph::{Graph, MOST_STEPS, Node};
 
 /// Numbers and widths of heads; larger ones are a mistake.
@@ -54,13 +55,13 @@ fn pattern(graph: &Graph<'_>, softmax: &Node<'_>) -> Option<Pattern> {
         return None;
     }
     let weights = &**softmax.outputs.first()?;
-    let sum = graph.made_by(uncast(graph, softmax.inputs.first()?), "Add")?;
-    let [one, other] = two(sum)?;
+    let sum = graph.made_by(graph.uncast(softmax.inputs.first()?), "Add")?;
+    let [one, other] = sum.two()?;
     let (scores, mask) =
         scores(graph, one).map(|scores| (scores, other)).or_else(|| Some((scores(graph, other)?, one)))?;
     let context = only_consumer(graph, weights)?;
-    let [weighted, values] = two(context).filter(|_| context.is("MatMul"))?;
-    if uncast(graph, weighted) != weights {
+    let [weighted, values] = context.two().filter(|_| context.is("MatMul"))?;
+    if graph.uncast(weighted) != weights {
         return None;
     }
     let (values, repeats) = repeated(graph, values);
@@ -96,9 +97,9 @@ struct Scores {
 }
 
 fn scores(graph: &Graph<'_>, value: &str) -> Option<Scores> {
-    let (value, whole) = scaled(graph, uncast(graph, value));
+    let (value, whole) = scaled(graph, graph.uncast(value));
     let product = graph.made_by(value, "MatMul")?;
-    let [query, keys] = two(product)?;
+    let [query, keys] = product.two()?;
     let (query, of_query) = scaled(graph, query);
     let (keys, of_keys) = scaled(graph, keys);
     let transposed = graph.producer(keys).filter(|node| node.transposes(&[0, 1, 3, 2]))?;
@@ -124,8 +125,8 @@ fn scores(graph: &Graph<'_>, value: &str) -> Option<Scores> {
 fn scaled<'graph>(graph: &'graph Graph<'_>, value: &'graph str) -> (&'graph str, Factor<'graph>) {
     let unscaled = (value, Factor::Number(1.0));
     let Some(node) = graph.producer(value) else { return unscaled };
-    let Some([one, other]) = two(node) else { return unscaled };
-    let number = |value: &str| graph.constant(value).and_then(super::super::constant::Constant::factor);
+    let Some([one, other]) = node.two() else { return unscaled };
+    let number = |value: &str| graph.constant(value).and_then(Constant::factor);
     if node.is("Div") {
         return number(other).map_or(unscaled, |divisor| (one, Factor::Number(divisor.recip())));
     }
@@ -147,9 +148,9 @@ fn scaled<'graph>(graph: &'graph Graph<'_>, value: &'graph str) -> (&'graph str,
 /// Whether a value is `1 / sqrt(d)` where d is the last size of the query.
 fn is_inverse_root_of_width(graph: &Graph<'_>, value: &str, query: &str) -> bool {
     let is = || {
-        let [one, root] = two(graph.made_by(uncast(graph, value), "Div")?)?;
-        let root = graph.made_by(uncast(graph, root), "Sqrt")?;
-        let size = graph.made_by(uncast(graph, root.inputs.first()?), "Slice")?;
+        let [one, root] = graph.made_by(graph.uncast(value), "Div")?.two()?;
+        let root = graph.made_by(graph.uncast(root), "Sqrt")?;
+        let size = graph.made_by(graph.uncast(root.inputs.first()?), "Slice")?;
         let shape = graph.made_by(size.inputs.first()?, "Shape")?;
         let last = graph.integers(size.inputs.get(1)?)? == [-1]
             && graph.integers(size.inputs.get(2)?)?[..] > [3][..];
@@ -181,7 +182,7 @@ fn cached(graph: &Graph<'_>, value: &str) -> Option<Cached> {
     /// 32 bits, in `TensorProto`.
     const FLOAT: u64 = 1;
     let concat = graph.made_by(value, "Concat")?;
-    let [past, new] = two(concat)?;
+    let [past, new] = concat.two()?;
     if !matches!(concat.integers("axis").as_deref(), Some([-2 | 2])) {
         return None;
     }
@@ -267,22 +268,6 @@ pub(super) fn parts<'graph, const N: usize>(
     None
 }
 
-/// A value before casts, which change nothing where all is in single precision.
-fn uncast<'graph>(graph: &'graph Graph<'_>, mut value: &'graph str) -> &'graph str {
-    for _ in 0..MOST_STEPS {
-        match graph.producer(value) {
-            Some(node)
-                if node.is("Identity") || node.is("Cast") && node.integers("to").as_deref() == Some(&[1]) =>
-            {
-                let Some(before) = node.inputs.first() else { break };
-                value = before;
-            }
-            _ => break,
-        }
-    }
-    value
-}
-
 /// The one node that takes a value, past casts.
 fn only_consumer<'graph, 'model>(graph: &'graph Graph<'model>, value: &str) -> Option<&'graph Node<'model>> {
     let mut node = graph.only_consumer(value)?;
@@ -293,12 +278,4 @@ fn only_consumer<'graph, 'model>(graph: &'graph Graph<'model>, value: &str) -> O
         node = graph.only_consumer(node.outputs.first()?)?;
     }
     None
-}
-
-/// The inputs of a node of two.
-pub(super) fn two<'node>(node: &'node Node<'_>) -> Option<[&'node str; 2]> {
-    match &node.inputs[..] {
-        [one, other] => Some([one, other]),
-        _ => None,
-    }
 }

@@ -1,7 +1,7 @@
 //! Rotary embeddings as exporters write them.
 
 use super::super::graph::{Graph, MOST_STEPS, Node};
-use super::pattern::{size_of, two};
+use super::pattern::size_of;
 
 /// Heads that are turned by the places of their tokens: `x · cos + (−x₂, x₁) · sin` for the halves x₁ and x₂ of each.
 pub(super) struct Rotary {
@@ -14,11 +14,11 @@ pub(super) struct Rotary {
 
 pub(super) fn rotary(graph: &Graph<'_>, value: &str, width: u64) -> Option<Rotary> {
     let half = i64::try_from(width / 2).ok().filter(|_| width.is_multiple_of(2))?;
-    let [straight, across] = two(graph.made_by(value, "Add")?)?;
-    let [turned, cosines] = two(graph.made_by(straight, "Mul")?)?;
-    let [halves, sines] = two(graph.made_by(across, "Mul")?)?;
+    let [straight, across] = graph.made_by(value, "Add")?.two()?;
+    let [turned, cosines] = graph.made_by(straight, "Mul")?.two()?;
+    let [halves, sines] = graph.made_by(across, "Mul")?.two()?;
     let swapped = graph.made_by(halves, "Concat").filter(|node| joins(node, &[-1, 3]))?;
-    let [negative, first] = two(swapped)?;
+    let [negative, first] = swapped.two()?;
     let second = graph.made_by(negative, "Neg")?.inputs.first()?;
     let start = |place: &str| graph.integers(place).is_some_and(|places| places == [0]);
     let end = |place: &str| graph.integers(place).is_some_and(|places| places[..] >= [1 << 31][..]);
@@ -50,7 +50,7 @@ fn is_half<'graph>(graph: &'graph Graph<'_>, mut place: &'graph str, heads: &str
     for _ in 0..MOST_STEPS {
         let Some(node) = graph.producer(place) else { return false };
         if node.is("Div") {
-            let Some([width, two]) = two(node) else { return false };
+            let Some([width, two]) = node.two() else { return false };
             return graph.integers(two).is_some_and(|two| two == [2])
                 && size_of(graph, width).is_some_and(|(of, axis)| of == heads && matches!(axis, 3 | -1));
         }
@@ -81,10 +81,10 @@ fn table<'graph>(
         if node.is(function) {
             let angles =
                 graph.made_by(node.inputs.first()?, "Concat").filter(|node| joins(node, &[-1, 2]))?;
-            let [first, second] = two(angles)?;
+            let [first, second] = angles.two()?;
             return (first == second).then_some((table, first));
         }
-        value = match two(node) {
+        value = match node.two() {
             // A factor, which some ways of stretching the places have.
             Some([one, factor]) if node.is("Mul") && graph.is_constant(factor) => one,
             None if node.is("Cast") || node.is("Identity") => node.inputs.first()?,
