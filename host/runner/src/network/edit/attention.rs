@@ -6,6 +6,7 @@
 //! elsewhere.
 
 mod pattern;
+mod ranks;
 mod rotary;
 
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,7 @@ use super::attribute::{fraction, list, whole};
 use super::graph::{Graph, Node};
 
 use pattern::{Pattern, patterns};
+use ranks::Ranks;
 use rotary::{Rotary, rotary};
 
 /// The version of the standard operators that has the operation.
@@ -97,7 +99,9 @@ pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
         return false;
     }
     let patterns = patterns(graph);
-    let mut fusion = Fusion { graph, nodes: Vec::new(), there: HashSet::new(), tables: HashMap::new() };
+    let ranks = Ranks::of(graph);
+    let mut fusion =
+        Fusion { graph, ranks, nodes: Vec::new(), there: HashSet::new(), tables: HashMap::new() };
     for (index, pattern) in patterns.iter().enumerate() {
         fusion.add(index, pattern);
     }
@@ -125,6 +129,7 @@ pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
 /// The new nodes.
 struct Fusion<'graph, 'model> {
     graph: &'graph Graph<'model>,
+    ranks: Ranks,
     nodes: Vec<Node<'model>>,
     /// The constants and sizes among them, which are there once.
     there: HashSet<String>,
@@ -176,7 +181,11 @@ impl Fusion<'_, '_> {
                 // Before its heads were told apart it has the shape already, but that is not always sure.
                 let whole =
                     self.graph.made_by(separate, "Reshape").filter(|reshape| keeps_rows(self.graph, reshape));
-                whole.map_or(separate, |reshape| &*reshape.inputs[0]).to_owned()
+                let before = whole.map_or(separate, |reshape| &*reshape.inputs[0]);
+                if self.ranks.rank(self.graph, before) == Some(3) {
+                    return before.to_owned();
+                }
+                before.to_owned()
             }
             _ => {
                 let separate = format!("{name}_separate");

@@ -242,6 +242,17 @@ impl<'model> Graph<'model> {
         self.constant(value)?.integers()
     }
 
+    /// How many axes a constant has.
+    pub(super) fn constant_rank(&self, value: &str) -> Option<usize> {
+        let sizes = |tensor: &[u8]| numbers(tensor, 1).map(|sizes| sizes.len());
+        if let Some(tensor) = self.initializers.get(value) {
+            return sizes(tensor);
+        }
+        let attribute = self.made_by(value, "Constant")?.attribute("value")?;
+        let tensor = fields(attribute).flatten().find(|field| field.number == 5)?.content?;
+        sizes(&attribute[tensor])
+    }
+
     /// Whether a value is the same in every run.
     pub(super) fn is_constant(&self, value: &str) -> bool {
         self.is_constant_within(value, MOST_STEPS)
