@@ -6,7 +6,8 @@
 //!   that may see nothing. Rows are padded at the right here, so that every query sees its row's first token.
 //! - **Attention as one operation** ([`attention`]). Exporters write it as some fifty: the cache is copied again for each
 //!   query head that shares a key head, and each of many small steps has its price.
-//! - **A norm with the sum before it** ([`norms`]), where attention was replaced: both in single precision on the CPU.
+//! - **A norm with the sum before it** ([`norms`]) and **products of one value** ([`products`]), where attention was replaced:
+//!   there all is in single precision on the CPU.
 //!
 //! The file is a protobuf (onnx.proto); only the fields named in [`graph`] are understood, all others are copied.
 
@@ -17,6 +18,7 @@ mod graph;
 mod guards;
 mod logits;
 mod norms;
+mod products;
 mod protobuf;
 
 use graph::{Graph, LIBRARY};
@@ -68,6 +70,9 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
     let has_guards = guards::remove(&mut graph);
     let is_fused = rewrites == Rewrites::All && attention::fuse(&mut graph, operators);
     let has_norms = is_fused && norms::fuse(&mut graph);
+    if is_fused {
+        products::join(&mut graph);
+    }
     let selects_logits = logits::select(&mut graph, operators);
     if !has_guards && !is_fused && !selects_logits {
         return None;

@@ -51,6 +51,13 @@ pub(super) struct InputType {
     pub(super) sizes: Vec<u64>,
 }
 
+/// A constant `[rows, columns]` in single precision, row by row.
+pub(super) struct Matrix<'model> {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) numbers: &'model [u8],
+}
+
 impl<'model> Graph<'model> {
     pub(super) fn read(bytes: &'model [u8]) -> Option<Self> {
         let mut graph = Self {
@@ -129,6 +136,11 @@ impl<'model> Graph<'model> {
     /// Adds an input (`ValueInfoProto`).
     pub(super) fn add_input(&mut self, input: &[u8]) {
         self.rest.push(Part::Other(message(11, input).into()));
+    }
+
+    /// Adds a constant (`TensorProto`).
+    pub(super) fn add_initializer(&mut self, tensor: &[u8]) {
+        self.rest.push(Part::Other(message(5, tensor).into()));
     }
 
     /// Takes out the nodes that no output depends on. Only of a graph without subgraphs.
@@ -240,6 +252,23 @@ impl<'model> Graph<'model> {
 
     pub(super) fn integers(&self, value: &str) -> Option<Vec<i64>> {
         self.constant(value)?.integers()
+    }
+
+    /// A constant matrix that stands in the graph's own bytes.
+    pub(super) fn matrix(&self, value: &str) -> Option<Matrix<'model>> {
+        /// Single precision, in `TensorProto`.
+        const FLOAT: u64 = 1;
+        let tensor: &'model [u8] = self.initializers.get(value)?;
+        let sizes: Vec<usize> =
+            numbers(tensor, 1)?.into_iter().map(usize::try_from).collect::<Result<_, _>>().ok()?;
+        let [rows, columns] = sizes[..] else { return None };
+        let raw = fields(tensor).flatten().find(|field| field.number == 9)?.content?;
+        let bytes = rows.checked_mul(columns)?.checked_mul(size_of::<f32>())?;
+        (numbers(tensor, 2)? == [FLOAT] && raw.len() == bytes && bytes > 0).then(|| Matrix {
+            rows,
+            columns,
+            numbers: &tensor[raw],
+        })
     }
 
     /// How many axes a constant has.

@@ -43,6 +43,10 @@ fn exported_attention_becomes_one_operation() {
         assert_eq!(count("RotaryEmbedding"), if is_turned { 2 * layers } else { 0 }, "{name}");
         // Projections give what the operations take: what is left is of the mask and the angles.
         assert!(!is_turned || count("Reshape") == 4, "{name}");
+        if is_turned {
+            // Queries, keys and values are one product, and the two of the network after the attention.
+            assert_eq!((count("MatMul"), count("Split")), (4 * layers + 2, 2 * layers), "{name}");
+        }
         // Of the norms of a Llama only the first has no sum before it.
         let norms = if is_turned { 2 * layers } else { 0 };
         assert_eq!(count("SkipSimplifiedLayerNormalization"), norms, "{name}");
