@@ -12,7 +12,7 @@ use llm_bench_runner::{Execution, OnnxRunner, RunnerConfig};
 use tokio_util::sync::CancellationToken;
 
 /// Models in single precision, as every exporter writes them.
-pub(crate) const FIXTURES: [&str; 9] = [
+pub(crate) const FIXTURES: [&str; 10] = [
     "gpt2",
     "gpt2-without-positions",
     "gpt2-without-cache",
@@ -21,6 +21,7 @@ pub(crate) const FIXTURES: [&str; 9] = [
     "llama-cache-position",
     "llama-merged",
     "qwen2",
+    "mistral",
     "genai-llama",
 ];
 
