@@ -17,4 +17,5 @@ mod recovery;
 mod reference;
 mod response_cache;
 mod rows;
+mod sharing;
 mod support;
