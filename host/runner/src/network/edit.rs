@@ -9,7 +9,7 @@
 //! - **A norm with the sum before it** ([`norms`]) and **products of one value** ([`products`]), where attention was replaced:
 //!   there all is in single precision on the CPU.
 //!
-//! The file is a protobuf (onnx.proto); only the fields named in [`graph`] are understood, all others are copied.
+//! The file is a protobuf (onnx.proto); only the fields named in [`graph`] and [`node`] are understood, all others are copied.
 
 mod attention;
 mod attribute;
@@ -17,12 +17,14 @@ mod constant;
 mod graph;
 mod guards;
 mod logits;
+mod node;
 mod norms;
 mod products;
 mod protobuf;
 
-use graph::{Graph, LIBRARY};
+use graph::Graph;
 pub(crate) use logits::POSITIONS;
+use node::LIBRARY;
 use protobuf::{Field, fields, key, message, number, text, text_field, varint};
 
 /// Which of the rewrites are wanted.

@@ -12,7 +12,8 @@ mod rotary;
 use std::collections::{HashMap, HashSet};
 
 use super::attribute::{fraction, list, whole};
-use super::graph::{Graph, Node};
+use super::graph::Graph;
+use super::node::Node;
 
 use pattern::{Pattern, patterns};
 use ranks::Ranks;

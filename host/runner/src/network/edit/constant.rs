@@ -1,6 +1,6 @@
 //! Small constants of a graph.
 
-use super::graph::Node;
+use super::node::Node;
 use super::protobuf::{Field, fields, numbers};
 
 /// Numbers that are read at most: sizes, places and scales are few.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::graph::{Graph, Node};
+use super::graph::Graph;
+use super::node::Node;
 
 /// Lets those that read `Where(IsNaN(x), constant, x)` after a softmax read `x`; tells whether there was any.
 pub(super) fn remove(graph: &mut Graph<'_>) -> bool {

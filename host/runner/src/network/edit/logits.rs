@@ -1,7 +1,8 @@
 //! Logits only where they are wanted.
 
 use super::attribute::whole;
-use super::graph::{Graph, MOST_STEPS, Node};
+use super::graph::{Graph, MOST_STEPS};
+use super::node::Node;
 use super::protobuf::{message, number, text};
 
 /// The input that is added: for each row the positions of the wanted logits, `[rows, wanted, 1]`, int64.

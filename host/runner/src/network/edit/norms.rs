@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attribute::fraction;
-use super::graph::{Graph, Node};
+use super::graph::Graph;
+use super::node::Node;
 
 /// `x · weight / √(mean(x²) + epsilon)` of a sum x, which is wanted too.
 struct Norm {

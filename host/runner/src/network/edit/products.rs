@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::attribute::{list, whole};
-use super::graph::{Graph, Matrix, Node};
+use super::graph::{Graph, Matrix};
+use super::node::Node;
 use super::protobuf::{message, number, text};
 
 /// Puts the weights side by side that one value is multiplied with, and cuts the product: a step that writes one token

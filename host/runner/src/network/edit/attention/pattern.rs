@@ -1,7 +1,8 @@
 //! Attention as exporters write it.
 
 use super::super::constant::Constant;
-use super::super::graph::{Graph, MOST_STEPS, Node};
+use super::super::graph::{Graph, MOST_STEPS};
+use super::super::node::Node;
 
 /// Numbers and widths of heads; larger ones are a mistake.
 const SIZES: std::ops::Range<u64> = 1..1 << 16;

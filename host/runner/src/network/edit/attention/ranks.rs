@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::graph::{Graph, Node};
+use super::super::graph::Graph;
+use super::super::node::Node;
 use super::pattern::parts;
 
 /// Numbers of axes by value.

@@ -1,6 +1,7 @@
 //! Rotary embeddings as exporters write them.
 
-use super::super::graph::{Graph, MOST_STEPS, Node};
+use super::super::graph::{Graph, MOST_STEPS};
+use super::super::node::Node;
 use super::pattern::size_of;
 
 /// Heads that are turned by the places of their tokens: `x · cos + (−x₂, x₁) · sin` for the halves x₁ and x₂ of each.
