@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, bundled_model, copy_folder, json_of, run};
+use crate::support::{Host, bundled_model, copy_folder, run, run_with_samples};
 
 const SCORING: [&str; 9] =
     ["run", "--model", "tiny-llama", "--task", "multiple-choice", "--dataset", "capitals", "--limit", "6"];
@@ -25,11 +25,7 @@ const SAMPLED: [&str; 11] = [
 
 /// The benchmark, and its samples.
 fn run_with(data: &Path, arguments: &[&str], extra: &[&str]) -> (Value, Vec<Value>) {
-    let file = data.join("samples.jsonl");
-    let samples = ["--format", "json", "--samples", file.to_str().unwrap()];
-    let benchmark = json_of(&run(data, &[arguments, extra, &samples].concat()));
-    let text = std::fs::read_to_string(&file).unwrap();
-    (benchmark, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    run_with_samples(data, &[arguments, extra].concat())
 }
 
 fn calls(samples: &[Value]) -> impl Iterator<Item = &Value> {

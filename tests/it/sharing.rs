@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{json_of, run};
+use crate::support::{json_of, run, run_with_samples};
 
 const ORDER: [&str; 11] = [
     "run",
@@ -22,11 +22,7 @@ const ORDER: [&str; 11] = [
 
 /// The benchmark, and the sum of every choice.
 fn run_with(data: &Path, extra: &[&str]) -> (Value, Vec<f64>) {
-    let file = data.join("samples.jsonl");
-    let samples = ["--format", "json", "--samples", file.to_str().unwrap()];
-    let benchmark = json_of(&run(data, &[&ORDER, extra, &samples].concat()));
-    let text = std::fs::read_to_string(&file).unwrap();
-    let samples: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (benchmark, samples) = run_with_samples(data, &[&ORDER, extra].concat());
     let calls = samples.iter().flat_map(|sample| sample["calls"].as_array().unwrap());
     let answers = calls.flat_map(|call| call["response"].as_array().unwrap().iter());
     (benchmark, answers.map(|answer| answer["sum"].as_f64().unwrap()).collect())

@@ -102,9 +102,10 @@ impl OnnxRunner {
     /// what is wrong with it.
     pub fn load_library_ahead(&self) {
         let library = self.config.library.clone();
-        let loading = move || match runtime::load(&library) {
-            Ok(_) => {}
-            Err(error) => tracing::debug!(?error, "the library could not be loaded ahead"),
+        let loading = move || {
+            if let Err(error) = runtime::load(&library) {
+                tracing::debug!(?error, "the library could not be loaded ahead");
+            }
         };
         if let Err(error) = std::thread::Builder::new().name("library".to_owned()).spawn(loading) {
             tracing::debug!(%error, "the library is not loaded ahead");

@@ -65,6 +65,15 @@ pub(crate) fn json_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("the output is JSON")
 }
 
+/// Runs a benchmark; gives it and its samples.
+pub(crate) fn run_with_samples(data: &Path, arguments: &[&str]) -> (Value, Vec<Value>) {
+    let file = data.join("samples.jsonl");
+    let output = ["--format", "json", "--samples", file.to_str().unwrap()];
+    let benchmark = json_of(&run(data, &[arguments, &output].concat()));
+    let text = std::fs::read_to_string(&file).unwrap();
+    (benchmark, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
 pub(crate) fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -25,7 +25,7 @@ mod protobuf;
 use graph::Graph;
 pub(crate) use logits::POSITIONS;
 use node::LIBRARY;
-use protobuf::{Field, fields, key, message, number, text, text_field, varint};
+use protobuf::{Field, fields, message, number, text, text_field};
 
 /// Which of the rewrites are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +83,12 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
         operators = operators.max(attention::OPERATORS);
         graph.remove_unused_initializers();
     }
-    let graph = graph.write();
-    let mut bytes = Vec::with_capacity(model.len() + 4096);
-    for field in rest {
-        bytes.extend_from_slice(field);
-    }
+    let mut bytes: Vec<u8> = rest.concat();
     bytes.extend(message(8, &number(2, operators)));
     if has_norms && !has_library {
         bytes.extend(message(8, &[text(1, LIBRARY), number(2, 1)].concat()));
     }
-    bytes.extend(key(7));
-    bytes.extend(varint(graph.len() as u64));
-    bytes.extend_from_slice(&graph);
+    graph.write(7, &mut bytes);
     Some(Edited { bytes, selects_logits, is_fused })
 }
 

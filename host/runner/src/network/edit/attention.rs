@@ -182,11 +182,11 @@ impl Fusion<'_, '_> {
                 // Before its heads were told apart it has the shape already, but that is not always sure.
                 let whole =
                     self.graph.made_by(separate, "Reshape").filter(|reshape| keeps_rows(self.graph, reshape));
-                let before = whole.map_or(separate, |reshape| &*reshape.inputs[0]);
-                if self.ranks.rank(self.graph, before) == Some(3) {
-                    return before.to_owned();
+                let before = whole.map_or(separate, |reshape| &*reshape.inputs[0]).to_owned();
+                if self.ranks.rank(self.graph, &before) == Some(3) {
+                    return before;
                 }
-                before.to_owned()
+                before
             }
             _ => {
                 let separate = format!("{name}_separate");

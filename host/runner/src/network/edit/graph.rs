@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::constant::Constant;
 use super::node::Node;
-use super::protobuf::{Field, fields, message, numbers, text_field};
+use super::protobuf::{Field, fields, key, message, numbers, text_field, varint};
 
 /// Nodes that are followed back from one place. Real graphs have a few there; a hostile one may have a circle.
 pub(super) const MOST_STEPS: usize = 8;
@@ -100,24 +100,19 @@ impl<'model> Graph<'model> {
         }
     }
 
-    /// The graph's bytes.
-    pub(super) fn write(&self) -> Vec<u8> {
-        let size = |part: &Part<'_>| match part {
-            Part::Initializer { whole, .. } => whole.len(),
-            Part::Other(whole) => whole.len(),
-        };
-        let mut bytes =
-            Vec::with_capacity(self.rest.iter().map(size).sum::<usize>() + (self.nodes.len() << 9));
-        for node in &self.nodes {
-            bytes.extend(message(1, &node.write()));
-        }
-        for part in &self.rest {
-            bytes.extend_from_slice(match part {
-                Part::Initializer { whole, .. } => whole,
-                Part::Other(whole) => whole,
-            });
-        }
-        bytes
+    /// Appends the graph to a model as its field `number`. Weights are most of it: they are copied once.
+    pub(super) fn write(&self, number: u64, model: &mut Vec<u8>) {
+        let nodes: Vec<u8> = self.nodes.iter().flat_map(|node| message(1, &node.write())).collect();
+        let parts = self.rest.iter().map(|part| match part {
+            Part::Initializer { whole, .. } => *whole,
+            Part::Other(whole) => whole,
+        });
+        let length = nodes.len() + parts.clone().map(<[u8]>::len).sum::<usize>();
+        model.reserve(length + 32);
+        model.extend(key(number));
+        model.extend(varint(length as u64));
+        model.extend(nodes);
+        parts.for_each(|part| model.extend_from_slice(part));
     }
 
     /// Adds an input (`ValueInfoProto`).
