@@ -19,3 +19,4 @@ mod response_cache;
 mod rows;
 mod sharing;
 mod support;
+mod untrusted_text;

@@ -145,6 +145,8 @@ pub struct Progress {
     pub cached_samples: u64,
     /// Model calls that were answered from the response cache.
     pub cached_calls: u64,
+    /// What is kept of the samples, in bytes; a text that is kept already costs nothing.
+    pub recorded_bytes: u64,
     /// Time spent executing, summed over restarts, in milliseconds.
     pub active_ms: u64,
 }

@@ -58,6 +58,8 @@ pub struct Settings {
     pub grace: Duration,
     /// What the files of loaded models may take together, in bytes; none: half of the machine's memory.
     pub model_cache_bytes: Option<u64>,
+    /// What may be kept of one benchmark's samples, in bytes.
+    pub record_bytes: u64,
 }
 
 impl Default for Settings {
@@ -68,6 +70,7 @@ impl Default for Settings {
             poll: Duration::from_secs(1),
             grace: Duration::from_secs(5),
             model_cache_bytes: None,
+            record_bytes: 16 << 30,
         }
     }
 }

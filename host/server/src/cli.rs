@@ -6,6 +6,7 @@ mod doctor;
 mod list;
 mod model_arguments;
 mod output;
+mod plain;
 mod run;
 mod serve;
 mod sources;
@@ -134,6 +135,20 @@ struct DataArguments {
     /// The folder with the database, plugins and uploads [default: $XDG_DATA_HOME/llm-bench].
     #[arg(long, value_name = "DIR", env = "LLM_BENCH_DATA_DIR")]
     data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RecordArguments {
+    /// What may be kept of one benchmark's calls, solutions and logs, in MiB: one that exceeds it fails, and its finished
+    /// samples stay.
+    #[arg(long, value_name = "N", default_value_t = 16384, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    max_record_mib: u64,
+}
+
+impl RecordArguments {
+    fn bytes(&self) -> u64 {
+        self.max_record_mib << 20
+    }
 }
 
 #[derive(Debug, Args)]

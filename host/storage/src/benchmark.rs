@@ -37,9 +37,9 @@ impl BenchmarkRepository for Storage {
     ) -> Result<()> {
         const INSERT: &str =
             "INSERT INTO benchmarks (id, status, plan, total, completed, failed, prompt_tokens,
-                completion_tokens, cached_samples, cached_calls, active_ms, created_at, started_at,
-                cancel_requested, worker_id, lease_until)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                completion_tokens, cached_samples, cached_calls, recorded_bytes, active_ms, created_at,
+                started_at, cancel_requested, worker_id, lease_until)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO NOTHING";
         ensure_readable("the plan", &benchmark.plan)?;
         let (status, started_at) = match lease {
@@ -60,6 +60,7 @@ impl BenchmarkRepository for Storage {
             .bind(Count(progress.tokens.completion))
             .bind(Count(progress.cached_samples))
             .bind(Count(progress.cached_calls))
+            .bind(Count(progress.recorded_bytes))
             .bind(Count(progress.active_ms))
             .bind(Moment(benchmark.created_at))
             .bind(started_at.map(Moment))
@@ -202,9 +203,10 @@ pub(crate) async fn advance(
     const UPDATE: &str = "UPDATE benchmarks
         SET completed = completed + ?, failed = failed + ?, prompt_tokens = prompt_tokens + ?,
             completion_tokens = completion_tokens + ?, cached_samples = cached_samples + ?,
-            cached_calls = cached_calls + ?, active_ms = active_ms + ?
+            cached_calls = cached_calls + ?, recorded_bytes = recorded_bytes + ?, active_ms = active_ms + ?
         WHERE id = ?
-        RETURNING total, completed, failed, prompt_tokens, completion_tokens, cached_samples, cached_calls, active_ms";
+        RETURNING total, completed, failed, prompt_tokens, completion_tokens, cached_samples, cached_calls,
+            recorded_bytes, active_ms";
     let row: ProgressRow = sqlx::query_as(UPDATE)
         .bind(Count(by.completed))
         .bind(Count(by.failed))
@@ -212,6 +214,7 @@ pub(crate) async fn advance(
         .bind(Count(by.tokens.completion))
         .bind(Count(by.cached_samples))
         .bind(Count(by.cached_calls))
+        .bind(Count(by.recorded_bytes))
         .bind(Count(by.active_ms))
         .bind(Id(id.0))
         .fetch_one(&mut **transaction)
@@ -229,6 +232,7 @@ struct ProgressRow {
     completion_tokens: Count,
     cached_samples: Count,
     cached_calls: Count,
+    recorded_bytes: Count,
     active_ms: Count,
 }
 
@@ -241,6 +245,7 @@ impl From<ProgressRow> for Progress {
             tokens: TokenUsage { prompt: row.prompt_tokens.0, completion: row.completion_tokens.0 },
             cached_samples: row.cached_samples.0,
             cached_calls: row.cached_calls.0,
+            recorded_bytes: row.recorded_bytes.0,
             active_ms: row.active_ms.0,
         }
     }

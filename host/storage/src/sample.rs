@@ -37,14 +37,13 @@ pub(crate) async fn record(
 
     let mut transaction = storage.write().await?;
     benchmark::ensure_held(&mut transaction, id, worker).await?;
-    texts.store(&mut transaction).await?;
-    let mut progress = Progress { active_ms, ..Progress::default() };
+    let recorded_bytes = texts.store(&mut transaction).await?;
+    let mut progress = Progress { active_ms, recorded_bytes, ..Progress::default() };
     for (sample, requests) in samples.iter().zip(&requests) {
-        if !insert(&mut transaction, id, sample).await? {
-            continue;
-        }
-        measurement::insert(&mut transaction, id, sample).await?;
-        call::insert(&mut transaction, id, sample, requests).await?;
+        let Some(bytes) = insert(&mut transaction, id, sample).await? else { continue };
+        progress.recorded_bytes += bytes;
+        progress.recorded_bytes += measurement::insert(&mut transaction, id, sample).await?;
+        progress.recorded_bytes += call::insert(&mut transaction, id, sample, requests).await?;
         match sample.failure {
             None => progress.completed += 1,
             Some(_) => progress.failed += 1,
@@ -60,19 +59,22 @@ pub(crate) async fn record(
     Ok(progress)
 }
 
-/// Whether the sample was not there yet.
+/// The bytes that it takes; none: the sample was there already.
 async fn insert(
     transaction: &mut Transaction<'static, Sqlite>,
     id: BenchmarkId,
     sample: &SampleRecord,
-) -> Result<bool> {
+) -> Result<Option<u64>> {
     // The solution's detail has a column of its own: what a guest nests as deep as can be read must not lie deeper.
     const INSERT: &str = "INSERT INTO samples (benchmark_id, sample_index, repeat, failure_kind, fuel,
             peak_memory_bytes, duration_ms, failure, answer, passages, detail, target)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (benchmark_id, sample_index, repeat) DO NOTHING";
+        ON CONFLICT (benchmark_id, sample_index, repeat) DO NOTHING
+        RETURNING coalesce(octet_length(failure), 0) + coalesce(octet_length(answer), 0)
+            + coalesce(octet_length(passages), 0) + coalesce(octet_length(detail), 0)
+            + coalesce(octet_length(target), 0)";
     let solution = sample.solution.as_ref();
-    let done = sqlx::query(INSERT)
+    let bytes: Option<Count> = sqlx::query_scalar(INSERT)
         .bind(Id(id.0))
         .bind(Count(sample.index))
         .bind(sample.repeat)
@@ -85,10 +87,10 @@ async fn insert(
         .bind(solution.map(|solution| Document(&solution.passages)))
         .bind(solution.and_then(|solution| solution.detail.as_ref()).map(Document))
         .bind(sample.target.as_ref().map(Document))
-        .execute(&mut **transaction)
+        .fetch_optional(&mut **transaction)
         .await
         .map_err(database_error)?;
-    Ok(done.rows_affected() == 1)
+    Ok(bytes.map(|bytes| bytes.0))
 }
 
 /// Row numbers that follow each other differ from their rank by the same number, which so names their run.

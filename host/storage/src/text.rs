@@ -57,18 +57,23 @@ impl Texts {
         }
     }
 
-    pub(crate) async fn store(&self, transaction: &mut Transaction<'_, Sqlite>) -> Result<()> {
+    /// Keeps those that are new; their bytes together.
+    pub(crate) async fn store(&self, transaction: &mut Transaction<'_, Sqlite>) -> Result<u64> {
         const INSERT: &str =
             "INSERT INTO texts (digest, text) VALUES (unhex(?), ?) ON CONFLICT (digest) DO NOTHING";
+        let mut bytes = 0;
         for (digest, text) in &self.0 {
-            sqlx::query(INSERT)
+            let done = sqlx::query(INSERT)
                 .bind(digest)
                 .bind(text)
                 .execute(&mut **transaction)
                 .await
                 .map_err(database_error)?;
+            if done.rows_affected() > 0 {
+                bytes += text.len() as u64;
+            }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     /// Loads the texts that some values refer to.

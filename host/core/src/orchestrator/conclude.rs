@@ -173,6 +173,7 @@ mod tests {
         tokens: TokenUsage { prompt: 100, completion: 0 },
         cached_samples: 0,
         cached_calls: 0,
+        recorded_bytes: 0,
         active_ms: 2_000,
     };
 

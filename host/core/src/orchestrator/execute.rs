@@ -28,6 +28,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 const READING_PATIENCE: Duration = Duration::from_secs(1);
 /// Finished samples written at once, at most.
 const FLUSH_SAMPLES: usize = 64;
+/// Finished samples are written once they hold so many bytes, however few they are.
+const FLUSH_BYTES: u64 = 16 << 20;
 /// A benchmark that is bound to fail is stopped early only after so many failures, so that a person sees more
 /// than the first of them.
 const EVIDENCE: u64 = 32;
@@ -46,6 +48,7 @@ pub(super) enum WhenStopped {
 enum End {
     AllRows,
     TooManyFailures,
+    RecordFull,
     CancelRequested,
     Stopped,
     LeaseLost,
@@ -80,6 +83,7 @@ impl Orchestrator {
         let mut execution = Execution::new(self, benchmark, claim, stop, lease);
         match execution.run().await {
             Ok(End::AllRows | End::TooManyFailures) => self.conclude(claim, None).await,
+            Ok(End::RecordFull) => self.conclude(claim, Some(record_full(self.settings.record_bytes))).await,
             Ok(End::CancelRequested) => self.conclude_cancelled(claim).await,
             Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(claim).await,
             Ok(End::Stopped) => self.ports.benchmarks.release(id, worker).await,
@@ -154,6 +158,8 @@ struct Execution<'a> {
     cancel: CancellationToken,
     readings: watch::Receiver<HardwareReading>,
     unsaved_samples: Vec<SampleRecord>,
+    /// What these hold, about.
+    unsaved_bytes: u64,
     unsaved_readings: Vec<HardwareReading>,
     /// Whether a reading was taken since the samples began.
     was_watched: bool,
@@ -178,6 +184,7 @@ impl<'a> Execution<'a> {
             cancel: CancellationToken::new(),
             readings: orchestrator.ports.hardware.readings(),
             unsaved_samples: Vec::new(),
+            unsaved_bytes: 0,
             unsaved_readings: Vec::new(),
             was_watched: false,
             saved_at: Instant::now(),
@@ -254,9 +261,8 @@ impl<'a> Execution<'a> {
                     });
                 }
                 Some(record) = in_flight.next() => {
-                    self.unsaved_samples.extend(record);
-                    if self.unsaved_samples.len() >= FLUSH_SAMPLES {
-                        self.save().await?;
+                    if let Some(record) = record {
+                        self.take(record).await?;
                     }
                 }
                 _ = tick.tick() => self.save().await?,
@@ -270,6 +276,10 @@ impl<'a> Execution<'a> {
             }
             if end.is_none() && self.has_failed() {
                 end = Some(End::TooManyFailures);
+            }
+            if end.is_none() && self.progress.recorded_bytes > self.orchestrator.settings.record_bytes {
+                end = Some(End::RecordFull);
+                self.cancel.cancel();
             }
         }
     }
@@ -310,6 +320,16 @@ impl<'a> Execution<'a> {
         }
     }
 
+    /// Keeps a finished sample, and writes what is finished once that is much.
+    async fn take(&mut self, record: SampleRecord) -> Result<(), Trouble> {
+        self.unsaved_bytes += record.bytes();
+        self.unsaved_samples.push(record);
+        if self.unsaved_samples.len() >= FLUSH_SAMPLES || self.unsaved_bytes >= FLUSH_BYTES {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
     /// Writes what is finished, and tells how far the benchmark is.
     async fn save(&mut self) -> Result<(), Trouble> {
         if self.readings.has_changed().unwrap_or(false) {
@@ -332,6 +352,7 @@ impl<'a> Execution<'a> {
             .await
             .map_err(Trouble::Store)?;
         self.unsaved_samples.clear();
+        self.unsaved_bytes = 0;
         let event = Event { id: self.benchmark.id, status: Status::Running, progress: self.progress };
         let _ = self.orchestrator.events.send(event);
         Ok(())
@@ -341,6 +362,18 @@ impl<'a> Execution<'a> {
 /// Whether more than the allowed share of all samples failed.
 pub(super) fn exceeds(progress: Progress, max_failed: f64) -> bool {
     progress.failed as f64 > max_failed * progress.total as f64
+}
+
+/// Why a benchmark ends that would fill the disk.
+fn record_full(most: u64) -> Error {
+    Error::too_large(
+        "record-full",
+        format!(
+            "the recorded calls, solutions and logs of the benchmark take more than {} MiB; allow more with \
+             --max-record-mib, or evaluate fewer rows",
+            most >> 20
+        ),
+    )
 }
 
 fn end_of(lease: Lease) -> End {

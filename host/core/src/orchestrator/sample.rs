@@ -164,6 +164,13 @@ impl SampleRecord {
         self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(usage.peak_memory_bytes);
     }
 
+    /// About what it holds: the texts of its calls and its answer.
+    pub(super) fn bytes(&self) -> u64 {
+        let answer = self.solution.as_ref().and_then(|solution| solution.answer.as_ref());
+        let calls: u64 = self.calls.iter().map(|call| call.request.bytes()).sum();
+        calls + answer.map_or(0, String::len) as u64
+    }
+
     /// Calls that were answered from the response cache.
     pub fn cached_calls(&self) -> u64 {
         self.calls.iter().filter(|call| call.is_cached).count() as u64

@@ -7,10 +7,12 @@ use std::path::Path;
 use llm_bench_core::{Error, Result};
 use serde::Serialize;
 
-/// Prints text to standard output. A reader that has gone away, as `head` does, is not an error.
+use super::plain::{self, plain};
+
+/// Prints text to standard output, what would steer a terminal shown instead. A reader that has gone away, as `head` does, is not an error.
 pub(super) fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Error::unavailable("cannot-print", format!("cannot write to standard output: {error}")))
         }
@@ -21,12 +23,12 @@ pub(super) fn print(text: &str) -> Result<()> {
 /// Says to standard error what went wrong.
 pub(super) fn complain(message: &str) {
     // Nothing is left to tell it to when standard error is gone.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    let _ = writeln!(std::io::stderr(), "error: {}", plain::message(message));
 }
 
 /// A note for the person who waits, on standard error.
 pub(super) fn note(message: &str) {
-    let _ = writeln!(std::io::stderr(), "{message}");
+    let _ = writeln!(std::io::stderr(), "{}", plain::message(message));
 }
 
 pub(super) fn json(value: &impl Serialize) -> Result<String> {
@@ -36,10 +38,10 @@ pub(super) fn json(value: &impl Serialize) -> Result<String> {
     Ok(text)
 }
 
-/// Writes a result file whole or not at all.
+/// Writes a result as it would be printed into a file, whole or not at all.
 pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
     let mut file = ResultFile::create(path)?;
-    file.write(text)?;
+    file.write(&plain(text))?;
     file.finish()
 }
 

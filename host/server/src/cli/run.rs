@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use llm_bench_core::benchmark::{Benchmark, Status};
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::model::{Model, Origin};
-use llm_bench_core::orchestrator::NewBenchmark;
+use llm_bench_core::orchestrator::{NewBenchmark, Settings};
 use llm_bench_core::{Error, Json, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,8 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
 
 async fn prepare(arguments: &RunArguments) -> Result<(App, Work)> {
     let models = arguments.models.options(!arguments.model_process)?;
-    let config = AppConfig { data_dir: arguments.data.data_dir.clone(), models, ..AppConfig::default() };
+    let settings = Settings { record_bytes: arguments.record.bytes(), ..Settings::default() };
+    let config = AppConfig { data_dir: arguments.data.data_dir.clone(), settings, models };
     // The hardware is watched to the end, also of a run that is stopped.
     let app = App::open(config, CancellationToken::new()).await?;
     let request = arguments.request()?;

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::model_arguments::ModelArguments;
-use super::{DataArguments, output, stop};
+use super::{DataArguments, RecordArguments, output, stop};
 use crate::app::{App, AppConfig};
 use crate::routes::{self, AllowedHosts};
 
@@ -40,6 +40,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     models: ModelArguments,
     #[command(flatten)]
+    record: RecordArguments,
+    #[command(flatten)]
     data: DataArguments,
 }
 
@@ -48,6 +50,7 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let settings = Settings {
         parallel_benchmarks: usize::from(arguments.parallel_benchmarks),
         model_cache_bytes: arguments.model_cache_mib.map(|mib| mib * MIB),
+        record_bytes: arguments.record.bytes(),
         ..Settings::default()
     };
     let models = arguments.models.options(arguments.models_in_process)?;

@@ -43,6 +43,9 @@ pub struct BenchmarkView {
     /// Whether answers that were recorded before could stand for the model's.
     pub response_cache: bool,
     pub samples: SamplesView,
+    /// What is kept of the samples: bytes of calls, solutions, gold answers, measurements and logs; a text that was kept
+    /// already counts nothing.
+    pub recorded_bytes: u64,
     /// Empty until the benchmark has ended.
     pub metrics: Vec<MetricView>,
     pub speed: Option<SpeedView>,
@@ -131,6 +134,7 @@ impl From<Benchmark> for BenchmarkView {
             seed: plan.seed,
             concurrency: plan.concurrency,
             response_cache: plan.response_cache,
+            recorded_bytes: progress.recorded_bytes,
             samples: SamplesView {
                 total: progress.total,
                 completed: progress.completed,

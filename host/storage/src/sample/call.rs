@@ -23,19 +23,22 @@ pub(super) fn request_to_text(call: &ModelCall, texts: &mut Texts) -> Result<Str
     Ok(texts.take_from(request["request"].take()).to_string())
 }
 
+/// The bytes of their requests, without the texts taken out, and of their outcomes.
 pub(super) async fn insert(
     transaction: &mut Transaction<'static, Sqlite>,
     id: BenchmarkId,
     sample: &SampleRecord,
     requests: &[String],
-) -> Result<()> {
+) -> Result<u64> {
     const INSERT: &str =
         "INSERT INTO model_calls (benchmark_id, sample_index, repeat, position, part, kind, request,
             outcome, prompt_tokens, completion_tokens, queue_ms, tokenize_ms, prefill_ms, decode_ms,
             response_key, is_cached)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        RETURNING octet_length(request) + octet_length(outcome)";
+    let mut bytes = 0;
     for (position, (call, request)) in (0_i64..).zip(sample.calls.iter().zip(requests)) {
-        sqlx::query(INSERT)
+        let call_bytes: Count = sqlx::query_scalar(INSERT)
             .bind(Id(id.0))
             .bind(Count(sample.index))
             .bind(sample.repeat)
@@ -52,11 +55,12 @@ pub(super) async fn insert(
             .bind(Real(call.timings.decode_ms))
             .bind(call.key.as_ref().map(|key| key.0.as_slice()))
             .bind(call.is_cached)
-            .execute(&mut **transaction)
+            .fetch_one(&mut **transaction)
             .await
             .map_err(database_error)?;
+        bytes += call_bytes.0;
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// The calls of the samples from `first` to `last`.

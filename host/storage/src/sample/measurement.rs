@@ -13,15 +13,17 @@ use crate::Storage;
 use crate::column::{Count, Id, Real};
 use crate::error::database_error;
 
+/// The bytes of their texts together.
 pub(super) async fn insert(
     transaction: &mut Transaction<'static, Sqlite>,
     id: BenchmarkId,
     sample: &SampleRecord,
-) -> Result<()> {
+) -> Result<u64> {
     const INSERT: &str =
         "INSERT INTO measurements (benchmark_id, sample_index, repeat, position, metric, filter, value,
             weight, reason)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let mut bytes = 0;
     for (position, measurement) in (0_i64..).zip(&sample.measurements) {
         sqlx::query(INSERT)
             .bind(Id(id.0))
@@ -36,8 +38,10 @@ pub(super) async fn insert(
             .execute(&mut **transaction)
             .await
             .map_err(database_error)?;
+        let texts = [&measurement.filter, &measurement.reason];
+        bytes += measurement.metric.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
     }
-    Ok(())
+    Ok(bytes as u64)
 }
 
 /// The measurements of the samples from `first` to `last`.

@@ -115,6 +115,7 @@ async fn what_the_cache_answered_is_counted_apart() {
         tokens: TokenUsage { prompt: 200, completion: 6 },
         cached_samples: 2,
         cached_calls: 3,
+        recorded_bytes: progress.recorded_bytes,
         active_ms: 5,
         ..benchmark().progress
     };

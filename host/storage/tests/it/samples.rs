@@ -24,7 +24,9 @@ async fn progress_adds_up_samples_tokens_and_time() {
 
     let progress = database.benchmarks().record_samples(id, worker, &[completed(2)], 12).await.unwrap();
     let tokens = TokenUsage { prompt: 300, completion: 9 };
-    let expected = Progress { completed: 2, failed: 1, tokens, active_ms: 42, ..benchmark().progress };
+    let recorded_bytes = progress.recorded_bytes;
+    let expected =
+        Progress { completed: 2, failed: 1, tokens, recorded_bytes, active_ms: 42, ..benchmark().progress };
     assert_eq!(progress, expected);
     assert_eq!(database.benchmarks().find(id).await.unwrap().unwrap().progress, progress);
 }
@@ -44,6 +46,32 @@ async fn a_sample_recorded_twice_counts_once_and_keeps_its_first_result() {
     assert_eq!(stored.items, [completed(0), completed(1), completed(2)]);
     let measurements: Vec<_> = database.benchmarks().measurements(id, None).try_collect().await.unwrap();
     assert_eq!(measurements.len(), 6);
+}
+
+#[tokio::test]
+async fn what_a_sample_takes_is_counted_and_a_text_that_is_kept_already_is_not() {
+    let database = Database::new().await;
+    let (id, worker) = database.running().await;
+    let with_question = |index, question: &str| {
+        let request = ModelRequest::CountTokens(vec![question.to_owned()]);
+        SampleRecord {
+            calls: vec![ModelCall { request, ..completed(0).calls.remove(0) }],
+            ..completed(index)
+        }
+    };
+    let mut before = 0;
+    let mut bytes = async |sample| {
+        let progress = database.benchmarks().record_samples(id, worker, &[sample], 0).await.unwrap();
+        progress.recorded_bytes - std::mem::replace(&mut before, progress.recorded_bytes)
+    };
+    let (long, longer) = ("long ".repeat(1_000), "long ".repeat(2_000));
+    let new = bytes(with_question(0, &long)).await;
+    let kept = bytes(with_question(1, &long)).await;
+    assert_eq!(new, kept + 5_000);
+    assert_eq!(bytes(with_question(2, &longer)).await, kept + 10_000);
+    assert_eq!(bytes(with_question(2, &longer)).await, 0, "the same sample again");
+    let short = bytes(with_question(3, "four")).await;
+    assert_eq!(bytes(with_question(4, "eighteight")).await, short + 6);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use llm_bench_core::benchmark::FewShotSampling;
 use llm_bench_core::limits::Budget;
 
 use crate::cli::model_arguments::ModelArguments;
-use crate::cli::{DataArguments, OutputFormat, sources};
+use crate::cli::{DataArguments, OutputFormat, RecordArguments, sources};
 use crate::order::{LimitChoices, OrderRequest};
 use crate::preset::FewShotChoices;
 
@@ -95,6 +95,8 @@ pub struct RunArguments {
     pub(super) model_process: bool,
     #[command(flatten)]
     pub(super) models: ModelArguments,
+    #[command(flatten)]
+    pub(super) record: RecordArguments,
     #[command(flatten)]
     pub(super) data: DataArguments,
 }
