@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use llm_bench_core::model::{LoadedModel, Model, ModelRequest, ModelRunner, Origin, Prompt, ScoringRequest};
-use llm_bench_runner::{Isolation, ModelCommand, OnnxRunner, ProcessConfig, RunnerConfig};
+use llm_bench_process::ChildCommand;
+use llm_bench_runner::{Isolation, OnnxRunner, ProcessConfig, RunnerConfig};
 use support::{library, machine, report};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,7 @@ fn main() {
     runtime.block_on(async {
         let here = load(Isolation::InProcess).await;
         let program = env!("CARGO_BIN_EXE_llm-bench-run-model").into();
-        let command = ModelCommand { program, arguments: vec![], environment: vec![] };
+        let command = ChildCommand { program, arguments: vec![], environment: vec![] };
         let there = load(Isolation::Process(ProcessConfig::new(command))).await;
         let ratio = compare("4 choices after 5 examples, 16 in flight", &here, &there, 400, questions).await;
         report(ratio, BAR, "the throughput of questions in the child as in the thread");

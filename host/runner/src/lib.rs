@@ -33,6 +33,6 @@ mod tokenizer;
 mod white_space;
 mod worker;
 
-pub use process::{Isolation, ModelCommand, ProcessConfig, Processes, run_model_in_child};
+pub use process::{Isolation, ProcessConfig, run_model_in_child};
 pub use provider::Provider;
 pub use runner::{Execution, OnnxRunner, RunnerConfig};

@@ -8,13 +8,14 @@ use std::time::Instant;
 use async_trait::async_trait;
 use llm_bench_core::model::{LoadedModel, Model, ModelAnswer, ModelFacts, ModelRequest, ModelRunner};
 use llm_bench_core::{Error, Result};
+use llm_bench_process::Processes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::digest::DigestCache;
 use crate::inspection::{blocking, check_digest, describe, digest};
-use crate::process::{self, Isolation, ProcessModel, Processes};
+use crate::process::{self, Isolation, ProcessModel};
 use crate::provider::{self, Provider};
 use crate::worker::Command;
 use crate::{runtime, thread};

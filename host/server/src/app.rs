@@ -14,9 +14,8 @@ use llm_bench_core::orchestrator::{Orchestrator, Ports, Settings};
 use llm_bench_core::{Error, Result};
 use llm_bench_datasets::FileDatasetReader;
 use llm_bench_hardware::SystemMonitor;
-use llm_bench_runner::{
-    Execution, Isolation, ModelCommand, OnnxRunner, ProcessConfig, Provider, RunnerConfig,
-};
+use llm_bench_process::ChildCommand;
+use llm_bench_runner::{Execution, Isolation, OnnxRunner, ProcessConfig, Provider, RunnerConfig};
 use llm_bench_sandbox::{CompilerCommand, SandboxConfig, WasmSandbox};
 use llm_bench_storage::Storage;
 use tokio_util::sync::CancellationToken;
@@ -165,10 +164,10 @@ fn compiler_command() -> Result<CompilerCommand> {
 }
 
 /// This very program, as the runner of one model.
-fn model_command() -> Result<ModelCommand> {
+fn model_command() -> Result<ChildCommand> {
     let environment: Vec<(OsString, OsString)> =
         (MODEL_ENVIRONMENT.iter()).filter_map(|&name| Some((name.into(), std::env::var_os(name)?))).collect();
-    Ok(ModelCommand { program: this_program()?, arguments: vec![RUN_MODEL.into()], environment })
+    Ok(ChildCommand { program: this_program()?, arguments: vec![RUN_MODEL.into()], environment })
 }
 
 fn isolation(models: ModelOptions) -> Result<Isolation> {

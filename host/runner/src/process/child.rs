@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Write};
-use std::os::fd::AsFd;
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use llm_bench_core::model::ModelAnswer;
 use llm_bench_core::{Error, Result};
+use llm_bench_process::frames::{MAX_MESSAGE_BYTES, append, read};
+use llm_bench_process::{confinement, pipes};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -18,8 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::protocol::{FromChild, Purpose, Setup, ToChild, append, read};
-use super::{confinement, ending};
+use super::ending;
+use super::protocol::{FromChild, Purpose, Setup, ToChild};
 use crate::inspection::describe;
 use crate::thread;
 use crate::worker::Command;
@@ -33,19 +34,12 @@ use crate::worker::Command;
 /// When it cannot confine itself, or standard input is not a parent that knows the protocol. What is wrong with the
 /// model is told to the parent.
 pub fn run_model_in_child() -> Result<()> {
-    confinement::confine()?;
-    let (mut input, mut output) = take_pipes().map_err(|error| {
-        Error::internal("model-pipes", "cannot take the pipes to the parent").because(error)
-    })?;
-    let setup = match read(&mut input, &mut Vec::new()) {
+    confinement::begin()?;
+    let (mut input, mut output) = pipes::take()?;
+    let setup = match read(&mut input, &mut Vec::new(), || MAX_MESSAGE_BYTES) {
         Ok(Some(ToChild::Begin(setup))) => *setup,
         Ok(None) => return Ok(()),
-        _ => {
-            return Err(Error::invalid(
-                "not-a-command",
-                "the program itself starts this command and talks to it over standard input",
-            ));
-        }
+        _ => return Err(pipes::not_a_command()),
     };
     if let Err(error) = setup.memory_bytes.map_or(Ok(()), confinement::limit_memory) {
         return say(&mut output, &FromChild::Refused(error.into()));
@@ -59,16 +53,6 @@ pub fn run_model_in_child() -> Result<()> {
         }
         Purpose::Serve { bytes } => serve(setup, bytes, input, output),
     }
-}
-
-/// Keeps the pipes to the parent out of the reach of libraries: their standard input is empty, and what they print
-/// goes where the log goes.
-fn take_pipes() -> std::io::Result<(BufReader<File>, File)> {
-    let input = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let output = std::io::stdout().as_fd().try_clone_to_owned()?;
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    rustix::stdio::dup2_stdout(std::io::stderr())?;
-    Ok((BufReader::with_capacity(1 << 16, File::from(input)), File::from(output)))
 }
 
 /// A call that is under way: its id, and where its answer comes from.
@@ -106,7 +90,7 @@ impl Listener {
     fn run(self, mut input: BufReader<File>) {
         let mut frame = Vec::new();
         loop {
-            match read(&mut input, &mut frame) {
+            match read(&mut input, &mut frame, || MAX_MESSAGE_BYTES) {
                 Ok(Some(ToChild::Call { id, request })) => {
                     let (answer, answered) = oneshot::channel();
                     let cancel = CancellationToken::new();
@@ -114,7 +98,7 @@ impl Listener {
                     let command = Command { request, cancel, queued: Instant::now(), answer };
                     // Without its thread the process is of no use: the parent fails its calls and starts another.
                     if self.commands.send(command).is_err() || self.calls.send((id, answered)).is_err() {
-                        end_now();
+                        pipes::end_now();
                     }
                 }
                 Ok(Some(ToChild::Cancel { id })) => {
@@ -123,7 +107,7 @@ impl Listener {
                     }
                 }
                 // The parent is gone, or wants this process to be.
-                Ok(Some(ToChild::Begin(_)) | None) | Err(_) => end_now(),
+                Ok(Some(ToChild::Begin(_)) | None) | Err(_) => pipes::end_now(),
             }
         }
     }
@@ -169,7 +153,7 @@ impl Speaker {
                     while let Some(answered) = pending.try_join_next() {
                         self.append(&mut frames, answered);
                     }
-                    write(&mut self.output, &frames)?;
+                    pipes::write(&self.output, &frames)?;
                 }
                 call = received.recv() => {
                     let Some((id, answered)) = call else { return Ok(()) };
@@ -206,13 +190,7 @@ type Joined = Result<(u64, Result<Result<ModelAnswer>, oneshot::error::RecvError
 fn say(output: &mut File, message: &FromChild) -> Result<()> {
     let mut frame = Vec::new();
     append(&mut frame, message)?;
-    write(output, &frame)
-}
-
-fn write(output: &mut File, frames: &[u8]) -> Result<()> {
-    output.write_all(frames).map_err(|error| {
-        Error::unavailable("model-pipes", "the parent process does not listen").because(error)
-    })
+    pipes::write(output, &frame)
 }
 
 /// The processor time of all threads but this one, which only talks.
@@ -223,10 +201,4 @@ fn alive() -> FromChild {
 
 fn lock(cancels: &Cancels) -> std::sync::MutexGuard<'_, HashMap<u64, CancellationToken>> {
     cancels.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends this process without a destructor: the libraries' would run while the model's threads still compute.
-fn end_now() -> ! {
-    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    std::process::abort()
 }

@@ -1,16 +1,8 @@
 //! How a child ended, in the words that its calls fail with.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
-
 use llm_bench_core::Error;
-
-/// What allocators of Rust, C++ and ONNX Runtime say when they get no memory.
-const OUT_OF_MEMORY: [&str; 5] =
-    ["memory allocation of", "bad_alloc", "Failed to allocate memory", "Cannot allocate memory", "BFCArena"];
-
-/// How much of what the child last said is repeated.
-const SAID_CHARACTERS: usize = 300;
+use llm_bench_process::Ending;
+use llm_bench_process::ending::{how, is_about_memory};
 
 pub(super) fn hung(name: &str, reason: &str) -> Error {
     Error::unavailable(
@@ -19,32 +11,36 @@ pub(super) fn hung(name: &str, reason: &str) -> Error {
     )
 }
 
-/// The error of a child that said something else than the protocol allows, and was ended for that.
-pub(super) fn garbled(name: &str, error: &std::io::Error) -> Error {
-    Error::unavailable(
-        "model-crashed",
-        format!("the process of the model `{name}` sent no sense and was ended"),
-    )
-    .because(error.to_string())
-}
-
-/// The error of a child that ended by itself; `said` is the end of its standard error.
-pub(super) fn ended(name: &str, status: ExitStatus, said: &str, memory_bytes: Option<u64>) -> Error {
-    if let Some(limit) = memory_bytes
-        && is_about_memory(said)
-    {
-        return memory_limit(name, limit);
-    }
-    let how = match (status.signal(), status.code()) {
-        (Some(9), _) => {
-            "it was killed by signal 9 (by someone, or because the system ran out of memory)".to_owned()
+/// The error that a child's end is to its calls.
+pub(super) fn error(
+    name: &str,
+    program: &std::path::Path,
+    ending: Ending,
+    memory_bytes: Option<u64>,
+) -> Error {
+    let unavailable = |code, message: String| Error::unavailable(code, message);
+    match ending {
+        Ending::NotStarted(error) => {
+            let message = format!("cannot start a model's process {}", program.display());
+            unavailable("model-start-failed", message).because(error)
         }
-        (Some(signal), _) => format!("it was ended by signal {signal}"),
-        (None, code) => format!("it ended with code {}", code.unwrap_or(-1)),
-    };
-    let last = last_line(said);
-    let said = if last.is_empty() { String::new() } else { format!("; it said: {last}") };
-    Error::unavailable("model-crashed", format!("the process of the model `{name}` crashed: {how}{said}"))
+        Ending::NotAttended(error) => {
+            unavailable("model-thread-failed", "no thread could be started for the model".to_owned())
+                .because(error)
+        }
+        Ending::Garbled(wrong) => {
+            let message = format!("the process of the model `{name}` sent no sense and was ended");
+            unavailable("model-crashed", message).because(wrong)
+        }
+        Ending::Ended { said, .. } if memory_bytes.is_some() && is_about_memory(&said) => {
+            memory_limit(name, memory_bytes.unwrap_or_default())
+        }
+        Ending::Ended { status, said } => {
+            let how = how(status, &said);
+            unavailable("model-crashed", format!("the process of the model `{name}` crashed: {how}"))
+        }
+        Ending::Lost => crate::thread::failed(name),
+    }
 }
 
 /// Gives an error that tells of missing memory the name of the limit that was hit.
@@ -65,21 +61,17 @@ fn memory_limit(name: &str, limit: u64) -> Error {
     )
 }
 
-fn is_about_memory(text: &str) -> bool {
-    OUT_OF_MEMORY.iter().any(|words| text.contains(words))
-}
-
-fn last_line(said: &str) -> String {
-    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-    line.chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .take(SAID_CHARACTERS)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
     use super::*;
+
+    fn ended(name: &str, status: ExitStatus, said: &str, memory_bytes: Option<u64>) -> Error {
+        let ending = Ending::Ended { status, said: said.to_owned() };
+        error(name, std::path::Path::new("runner"), ending, memory_bytes)
+    }
 
     #[test]
     fn a_crash_is_told_with_its_signal_and_the_last_words() {

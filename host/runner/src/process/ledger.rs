@@ -1,22 +1,25 @@
 //! The calls that a child has to answer, and what is known of the child: shared by all who deal with it.
 
 use std::collections::HashMap;
-use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use llm_bench_core::model::ModelAnswer;
 use llm_bench_core::{Error, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use llm_bench_process::frames::MAX_MESSAGE_BYTES;
+use llm_bench_process::{ChildSlot, Conversation};
 use tokio::sync::oneshot;
 
 use super::activity::Activity;
 use super::parent::Readiness;
-use super::protocol::FromChild;
+use super::protocol::{FromChild, ToChild};
 use super::{ProcessConfig, ending};
 
 pub(super) struct Ledger {
     pub(super) name: String,
+    /// The model, for the log.
+    label: String,
+    slot: ChildSlot,
     pub(super) config: ProcessConfig,
     state: Mutex<State>,
 }
@@ -31,8 +34,6 @@ pub(super) struct Ended {
 }
 
 struct State {
-    /// From its start until it is waited for.
-    child: Option<Child>,
     /// Calls that the child has not answered; those that nobody waits for any more have no sender.
     calls: HashMap<u64, Option<oneshot::Sender<Result<ModelAnswer>>>>,
     next: u64,
@@ -50,7 +51,6 @@ struct State {
 impl Ledger {
     pub(super) fn new(name: &str, config: ProcessConfig, ready: oneshot::Sender<Result<Readiness>>) -> Self {
         let state = State {
-            child: None,
             calls: HashMap::new(),
             next: 0,
             ready: Some(ready),
@@ -60,7 +60,8 @@ impl Ledger {
             is_dismissed: false,
             ended: None,
         };
-        Self { name: name.to_owned(), config, state: Mutex::new(state) }
+        let label = format!("model {name}");
+        Self { name: name.to_owned(), label, slot: ChildSlot::default(), config, state: Mutex::new(state) }
     }
 
     /// Takes a call in and gives its id.
@@ -87,16 +88,8 @@ impl Ledger {
         self.lock().calls.get_mut(&id).is_some_and(|sender| sender.take().is_some())
     }
 
-    /// Fails one call, which the child never got.
-    pub(super) fn fail(&self, id: u64, error: Error) {
-        if let Some(Some(sender)) = self.lock().calls.remove(&id) {
-            // A receiver that is gone wants no answer.
-            let _ = sender.send(Err(error));
-        }
-    }
-
     /// Notes what the child says.
-    pub(super) fn hear(&self, message: FromChild) {
+    fn note(&self, message: FromChild) {
         let now = Instant::now();
         let mut state = self.lock();
         match message {
@@ -121,33 +114,10 @@ impl Ledger {
         }
     }
 
-    /// Takes charge of the child that was started; one that nobody wants any more ends at once.
-    pub(super) fn adopt(&self, child: Child) {
-        let mut state = self.lock();
-        state.child = Some(child);
-        if state.is_dismissed || state.ended.is_some() {
-            state.kill();
-        }
-    }
-
-    /// The child's status, if it has ended by itself.
-    pub(super) fn has_ended(&self) -> bool {
-        let mut state = self.lock();
-        state.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
-    }
-
-    /// Ends the child if it still lives, and gives it up to be waited for.
-    pub(super) fn release(&self) -> Option<Child> {
-        let mut state = self.lock();
-        state.kill();
-        state.child.take()
-    }
-
     /// Nobody wants the child any more.
     pub(super) fn dismiss(&self) {
-        let mut state = self.lock();
-        state.is_dismissed = true;
-        state.kill();
+        self.lock().is_dismissed = true;
+        self.slot.kill();
     }
 
     /// What the child did lately could not be seen.
@@ -157,12 +127,12 @@ impl Ledger {
 
     /// Ends the child if it has work and does not get on with it.
     pub(super) fn end_if_stuck(&self, now: Instant) {
-        let mut state = self.lock();
+        let state = self.lock();
         if !state.is_busy() {
             return;
         }
         if let Some(reason) = state.activity.overdue(self.config.call_deadline, now) {
-            state.kill();
+            self.slot.kill();
             // Not only when its pipes close: a child of the child may hold them open. And before anybody learns that it
             // was killed, who would take that for a crash.
             self.end_with(state, ending::hung(&self.name, &reason));
@@ -221,19 +191,35 @@ impl State {
             let _ = ready.send(Ok(readiness));
         }
     }
+}
 
-    /// Kills the child and what it started; the id is its own until it is waited for.
-    fn kill(&mut self) {
-        let Some(child) = &mut self.child else { return };
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let killed = group.map(|group| kill_process_group(group, Signal::KILL));
-        if !matches!(killed, Some(Ok(())))
-            && let Err(error) = child.kill()
+impl Conversation for Ledger {
+    type ToChild = ToChild;
+    type FromChild = FromChild;
+
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn slot(&self) -> &ChildSlot {
+        &self.slot
+    }
+
+    fn longest(&self) -> usize {
+        MAX_MESSAGE_BYTES
+    }
+
+    fn hear(&self, message: FromChild) -> Result<(), String> {
+        self.note(message);
+        Ok(())
+    }
+
+    fn undeliverable(&self, message: ToChild, error: Error) {
+        if let ToChild::Call { id, .. } = message
+            && let Some(Some(sender)) = self.lock().calls.remove(&id)
         {
-            tracing::warn!(%error, "a model's process cannot be ended");
+            // A receiver that is gone wants no answer.
+            let _ = sender.send(Err(error));
         }
     }
 }
@@ -243,10 +229,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::process::ModelCommand;
+    use llm_bench_process::ChildCommand;
 
     fn ledger() -> (Ledger, oneshot::Receiver<Result<Readiness>>) {
-        let command = ModelCommand { program: "none".into(), arguments: vec![], environment: vec![] };
+        let command = ChildCommand { program: "none".into(), arguments: vec![], environment: vec![] };
         let (ready, readiness) = oneshot::channel();
         (Ledger::new("m", ProcessConfig::new(command), ready), readiness)
     }
@@ -266,7 +252,7 @@ mod tests {
     #[test]
     fn a_child_without_a_call_is_idle_and_one_with_a_call_is_stuck_even_if_nobody_waits_for_it() {
         let (ledger, mut readiness) = ledger();
-        ledger.hear(FromChild::Opened);
+        ledger.note(FromChild::Opened);
         assert!(matches!(readiness.try_recv(), Ok(Ok(Readiness::Opened))));
         ledger.end_if_stuck(later());
         assert!(ledger.ended().is_none());
@@ -285,7 +271,7 @@ mod tests {
         let (ledger, _readiness) = ledger();
         let (answer, mut answered) = oneshot::channel();
         ledger.enter(answer).unwrap();
-        ledger.hear(FromChild::Refused(Error::invalid("model-file-broken", "why").into()));
+        ledger.note(FromChild::Refused(Error::invalid("model-file-broken", "why").into()));
         ledger.end(Error::unavailable("model-crashed", "it ended"));
         ledger.end(Error::unavailable("model-hung", "too late"));
         assert_eq!(answered.try_recv().unwrap().unwrap_err().code, "model-file-broken");

@@ -7,18 +7,22 @@ use std::time::{Duration, Instant};
 
 use llm_bench_core::model::{ModelAnswer, ModelRequest};
 use llm_bench_core::{Error, Result};
+use llm_bench_process::{Processes, attend, start_thread};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ended, Ledger};
 use super::protocol::{Purpose, Setup, ToChild};
-use super::{ProcessConfig, Processes, activity, attendant};
+use super::{ProcessConfig, activity, ending};
 use crate::inspection::Description;
 use crate::runner::RunnerConfig;
 
 /// What describing a model may take. The largest tokenizers need a tenth of it.
 const DESCRIPTION_DEADLINE: Duration = Duration::from_mins(2);
 const DESCRIPTION_MEMORY_BYTES: u64 = 4 << 30;
+
+/// ONNX Runtime would keep a database of what is run in the user's cache, to be uploaded to its makers.
+const TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 
 /// A wait that takes so much longer than it should tells that this process stood still.
 const STANDSTILL: Duration = Duration::from_secs(2);
@@ -51,9 +55,13 @@ impl ModelProcess {
         let ledger = Arc::new(Ledger::new(name, config, ready));
         let attended = ledger.clone();
         // The kernel ends the child with the thread that started it, so that thread must be the last to go.
-        let thread = std::thread::Builder::new()
-            .name(format!("model {name}"))
-            .spawn(move || attendant::attend(&attended, messages, &processes));
+        let thread = start_thread(&format!("model {name}"), move || {
+            let mut command = attended.config.command.clone();
+            command.environment.insert(0, (TELEMETRY.0.into(), TELEMETRY.1.into()));
+            let ending = attend(&attended, &command, messages, &processes);
+            let memory_bytes = attended.config.memory_bytes;
+            attended.end(ending::error(&attended.name, &command.program, ending, memory_bytes));
+        });
         if let Err(error) = thread {
             ledger.end(
                 Error::unavailable("model-thread-failed", "no thread could be started for the model")

@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use llm_bench_core::model::{LoadedModel, Model, ModelAnswer, ModelRequest};
 use llm_bench_core::{Error, Result};
+use llm_bench_process::Processes;
 use tokio_util::sync::CancellationToken;
 
+use super::ProcessConfig;
 use super::ledger::Ended;
 use super::parent::{ModelProcess, Readiness, setup};
 use super::protocol::{Purpose, Setup};
-use super::{ProcessConfig, Processes};
 use crate::digest::DigestCache;
 use crate::inspection::{blocking, check_digest};
 use crate::runner::RunnerConfig;

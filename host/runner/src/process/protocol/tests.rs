@@ -3,12 +3,16 @@ use llm_bench_core::model::{
     ScoringRequest, Timings, TokenUsage,
 };
 
+use llm_bench_core::Error;
+use llm_bench_process::frames::{MAX_MESSAGE_BYTES, append, read};
+use serde::de::DeserializeOwned;
+
 use super::*;
 
 fn through<T: Serialize + DeserializeOwned>(message: &T) -> T {
     let mut frames = Vec::new();
     append(&mut frames, message).unwrap();
-    read(&mut frames.as_slice(), &mut Vec::new()).unwrap().unwrap()
+    read(&mut frames.as_slice(), &mut Vec::new(), || MAX_MESSAGE_BYTES).unwrap().unwrap()
 }
 
 fn requests() -> Vec<ModelRequest> {
@@ -92,44 +96,4 @@ fn an_error_arrives_with_kind_code_message_and_cause() {
     let arrived = Error::from(arrived);
     assert_eq!((arrived.kind, &arrived.code, &arrived.message), (error.kind, &error.code, &error.message));
     assert_eq!(std::error::Error::source(&arrived).unwrap().to_string(), "the cause");
-}
-
-#[test]
-fn messages_follow_each_other_and_end_between_two() {
-    let mut frames = Vec::new();
-    append(&mut frames, &ToChild::Cancel { id: 1 }).unwrap();
-    append(&mut frames, &ToChild::Cancel { id: 2 }).unwrap();
-    let (mut reader, mut frame) = (frames.as_slice(), Vec::new());
-    for expected in [1, 2] {
-        let message = read(&mut reader, &mut frame).unwrap();
-        assert!(matches!(message, Some(ToChild::Cancel { id }) if id == expected));
-    }
-    assert!(read::<ToChild>(&mut reader, &mut frame).unwrap().is_none());
-}
-
-#[test]
-fn what_is_cut_short_too_long_or_no_message_is_an_error_and_takes_no_memory() {
-    let mut whole = Vec::new();
-    append(&mut whole, &ToChild::Cancel { id: 1 }).unwrap();
-    for length in 1..whole.len() {
-        assert!(read::<ToChild>(&mut &whole[..length], &mut Vec::new()).is_err(), "{length} bytes");
-    }
-    let too_long = u32::MAX.to_le_bytes();
-    assert!(read::<ToChild>(&mut too_long.as_slice(), &mut Vec::new()).is_err());
-    let mut frame = Vec::new();
-    let promised = [&u32::to_le_bytes(200 << 20)[..], &[0; 10]].concat();
-    assert!(read::<ToChild>(&mut promised.as_slice(), &mut frame).is_err());
-    assert!(frame.capacity() < 1 << 20, "{} bytes were taken", frame.capacity());
-    assert!(read::<ToChild>(&mut [&[4, 0, 0, 0][..], &[0xc1; 4]].concat().as_slice(), &mut frame).is_err());
-}
-
-#[test]
-fn a_message_that_is_too_long_is_refused_by_name_and_leaves_the_others() {
-    let mut frames = Vec::new();
-    append(&mut frames, &ToChild::Cancel { id: 1 }).unwrap();
-    let before = frames.clone();
-    let request = ModelRequest::CountTokens(vec!["x".repeat(MAX_MESSAGE_BYTES)]);
-    let error = append(&mut frames, &ToChild::Call { id: 2, request }).unwrap_err();
-    assert_eq!((error.kind, &*error.code), (ErrorKind::TooLarge, "message-too-large"));
-    assert_eq!(frames, before);
 }

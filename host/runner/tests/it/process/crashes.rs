@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures::poll;
 use llm_bench_core::ErrorKind;
 use llm_bench_core::model::ModelRequest;
-use llm_bench_runner::ModelCommand;
+use llm_bench_process::ChildCommand;
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -154,7 +154,7 @@ async fn a_program_that_is_no_models_process_is_an_error_and_not_a_hang() {
     ] {
         let mut marked = Marked::new().with_deadline(deadline);
         let arguments = arguments.iter().map(Into::into).collect();
-        marked.config.command = ModelCommand { program: program.into(), arguments, environment: vec![] };
+        marked.config.command = ChildCommand { program: program.into(), arguments, environment: vec![] };
         let error = marked.refusal(&fixture("llama")).await;
         assert_eq!((error.kind, &*error.code), (ErrorKind::Unavailable, code), "{program}: {error}");
         assert!(error.message.contains(words), "{error}");

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use llm_bench_core::{Error, Result};
-use llm_bench_runner::{Isolation, ModelCommand, OnnxRunner, ProcessConfig, RunnerConfig};
+use llm_bench_process::ChildCommand;
+use llm_bench_runner::{Isolation, OnnxRunner, ProcessConfig, RunnerConfig};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Loaded, copy_of, fixture, library, load};
@@ -23,7 +24,7 @@ impl Marked {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mark = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let program = env!("CARGO_BIN_EXE_llm-bench-run-model").into();
-        let command = ModelCommand { program, arguments: vec![mark.clone().into()], environment: vec![] };
+        let command = ChildCommand { program, arguments: vec![mark.clone().into()], environment: vec![] };
         Self { config: ProcessConfig::new(command), mark }
     }
 

@@ -12,7 +12,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const TAIL_BYTES: usize = 8192;
 
 /// Reads to the end, passes the lines on to the log of this process, and gives the last of them.
-pub(super) fn relay(name: &str, stderr: impl Read) -> String {
+pub(crate) fn relay(name: &str, stderr: impl Read) -> String {
     let mut reader = BufReader::new(stderr);
     let mut throttle = Throttle::new(Instant::now());
     let mut tail = String::new();
@@ -28,7 +28,7 @@ pub(super) fn relay(name: &str, stderr: impl Read) -> String {
         match throttle.admit(Instant::now()) {
             Admission::Pass { skipped } => {
                 if skipped > 0 {
-                    tracing::warn!(model = name, "{skipped} lines of a model's log were left out");
+                    tracing::warn!(process = name, "{skipped} lines of a process's log were left out");
                 }
                 pass_on(name, text.trim_end());
             }
@@ -36,7 +36,7 @@ pub(super) fn relay(name: &str, stderr: impl Read) -> String {
         }
     }
     if throttle.skipped > 0 {
-        tracing::warn!(model = name, "{} lines of a model's log were left out", throttle.skipped);
+        tracing::warn!(process = name, "{} lines of a process's log were left out", throttle.skipped);
     }
     tail
 }
@@ -44,12 +44,12 @@ pub(super) fn relay(name: &str, stderr: impl Read) -> String {
 /// A line of the child's log begins with its level; any other comes from a library.
 fn pass_on(name: &str, line: &str) {
     match level(line) {
-        (Some("ERROR"), text) => tracing::error!(model = name, "{text}"),
-        (Some("INFO"), text) => tracing::info!(model = name, "{text}"),
-        (Some("DEBUG"), text) => tracing::debug!(model = name, "{text}"),
-        (Some("TRACE"), text) => tracing::trace!(model = name, "{text}"),
+        (Some("ERROR"), text) => tracing::error!(process = name, "{text}"),
+        (Some("INFO"), text) => tracing::info!(process = name, "{text}"),
+        (Some("DEBUG"), text) => tracing::debug!(process = name, "{text}"),
+        (Some("TRACE"), text) => tracing::trace!(process = name, "{text}"),
         (_, "") => {}
-        (_, text) => tracing::warn!(model = name, "{text}"),
+        (_, text) => tracing::warn!(process = name, "{text}"),
     }
 }
 
