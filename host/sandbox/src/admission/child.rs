@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use llm_bench_core::{Error, Result};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use llm_bench_process::confinement::{self, Resource};
 
 use crate::engine;
 
@@ -16,35 +16,32 @@ pub(super) const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
 pub(super) const PROCESSOR_SECONDS: u64 = 180;
 const CODE_BYTES: u64 = 1 << 30;
 
-/// Limits this process for good, then compiles the component `input` into the new file `output`.
+/// Confines this process for good, then compiles the component `input` into the new file `output`.
 ///
-/// Only for a process that ends afterwards: its address space, processor time and file size stay limited.
+/// Only for a process that ends afterwards: its address space, processor time and file size stay limited, and once it
+/// has opened both files, it can neither open another, connect to anything nor start a program.
 ///
 /// # Errors
 /// `plugin-compilation-failed` with what the compiler says; `internal` when a limit or a file is refused.
 pub fn compile_in_child(input: &Path, output: &Path) -> Result<()> {
-    limit(Resource::Core, 0)?;
-    limit(Resource::As, ADDRESS_SPACE_BYTES)?;
-    limit(Resource::Cpu, PROCESSOR_SECONDS)?;
-    limit(Resource::Fsize, CODE_BYTES)?;
+    confinement::begin()?;
+    confinement::close_inherited()?;
+    confinement::limit(Resource::As, ADDRESS_SPACE_BYTES)?;
+    confinement::limit(Resource::Cpu, PROCESSOR_SECONDS)?;
+    confinement::limit(Resource::Fsize, CODE_BYTES)?;
     let component = std::fs::read(input).map_err(|error| {
         Error::internal("plugin-file", format!("cannot read {}: {error}", input.display()))
     })?;
+    let unwritable = |error: std::io::Error| {
+        Error::internal("plugin-file", format!("cannot write {}: {error}", output.display()))
+    };
+    let mut written =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(output).map_err(unwritable)?;
+    // From here on a stranger's bytes are at work.
+    confinement::deny_files()?;
+    confinement::filter_system_calls()?;
     let code = engine::compiling()?.precompile_component(&component).map_err(|error| {
         Error::invalid("plugin-compilation-failed", format!("the component does not compile: {error:#}"))
     })?;
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(output);
-    written.and_then(|mut file| file.write_all(&code).and_then(|()| file.sync_all())).map_err(|error| {
-        Error::internal("plugin-file", format!("cannot write {}: {error}", output.display()))
-    })
-}
-
-/// Lowers a limit; one that is lower already stays.
-fn limit(resource: Resource, most: u64) -> Result<()> {
-    let allowed = getrlimit(resource).maximum.unwrap_or(u64::MAX).min(most);
-    // Past the soft limit of processor time comes a signal that tells why, past the hard one a kill.
-    let current = if matches!(resource, Resource::Cpu) { allowed.saturating_sub(1).max(1) } else { allowed };
-    setrlimit(resource, Rlimit { current: Some(current), maximum: Some(allowed) }).map_err(|error| {
-        Error::internal("compiler-limits", "the compiler cannot limit itself").because(error)
-    })
+    written.write_all(&code).and_then(|()| written.sync_all()).map_err(unwritable)
 }
