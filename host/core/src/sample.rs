@@ -128,6 +128,8 @@ pub enum FailureKind {
     UnreadableRow,
     /// A model call failed and the guest gave up because of it.
     ModelError,
+    /// The process that the guest ran in crashed, hung or was killed, and took the call along.
+    ProcessEnded,
     /// A defect of the host.
     Internal,
 }
@@ -190,6 +192,7 @@ impl FailureKind {
             Self::InvalidSample => "invalid-sample",
             Self::UnreadableRow => "unreadable-row",
             Self::ModelError => "model-error",
+            Self::ProcessEnded => "process-ended",
             Self::Internal => "internal",
         }
     }

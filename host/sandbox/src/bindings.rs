@@ -5,6 +5,8 @@ wasmtime::component::bindgen!({
     world: "host",
     imports: { default: async | trappable },
     exports: { default: async },
+    // They travel to a guest's process and back.
+    additional_derives: [serde::Serialize, serde::Deserialize],
     with: {
         "llm-bench:plugin/models.model": crate::guest::OpenModel,
     },

@@ -6,13 +6,16 @@ mod failure;
 mod host;
 mod limiter;
 mod log;
+mod models;
 mod run;
 mod state;
 mod wasi;
 
-pub(crate) use failure::{Broken, contract_error};
-pub(crate) use host::link;
-pub(crate) use run::{Call, Export, Finished, GuestRuntime, Program};
+pub(crate) use budget::Budget;
+pub(crate) use failure::{BACKTRACE_CHARS, Broken, MESSAGE_CHARS, contract_error};
+pub(crate) use host::linker;
+pub(crate) use models::Models;
+pub(crate) use run::{Call, Export, Finished, GuestRuntime, Program, handover_bytes};
 pub(crate) use state::GuestState;
 #[expect(unreachable_pub, reason = "the generated code re-exports it as public")]
 pub use state::OpenModel;

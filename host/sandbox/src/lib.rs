@@ -11,10 +11,12 @@ mod convert;
 mod engine;
 mod guest;
 mod plugin;
+mod process;
 mod sandbox;
 
 pub use admission::{CompilerCommand, compile_in_child};
-pub use sandbox::{SandboxConfig, WasmSandbox};
+pub use process::run_guests_in_child;
+pub use sandbox::{Isolation, SandboxConfig, WasmSandbox};
 
 /// The contract that plugins are written against, with its version.
 pub const CONTRACT: &str = "llm-bench:plugin@0.1.0";

@@ -7,6 +7,7 @@ use llm_bench_core::limits::Limits;
 use llm_bench_core::plugin::{Descriptor, GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration};
 use llm_bench_core::sample::{FailureKind, Measurement, Phase, Sample, Solution};
 use llm_bench_core::{Error, Json, Result, Row};
+use serde::{Deserialize, Serialize};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -14,16 +15,19 @@ use crate::bindings::exports::llm_bench::plugin::plugin;
 use crate::bindings::llm_bench::plugin::types;
 use crate::convert::{lift, lower};
 use crate::guest::{Broken, Call, Export, Finished, GuestRuntime, GuestState, Program, contract_error};
+use crate::process::{IsolatedProgram, Portable};
 
 /// Budgets of `describe`, which does next to nothing: an interpreter may start for it.
 const DESCRIBE_FUEL: u64 = 5_000_000_000;
 const DESCRIBE_MEMORY_BYTES: u64 = 128 << 20;
 const DESCRIBE_TIMEOUT_MS: u64 = 10_000;
 
-/// A compiled component and the threads that run it.
-pub(crate) struct WasmPlugin {
-    pub(crate) runtime: Arc<GuestRuntime>,
-    pub(crate) program: Arc<Program>,
+/// A compiled component, and where it runs.
+pub(crate) enum WasmPlugin {
+    /// On threads of this process.
+    Here { runtime: Arc<GuestRuntime>, program: Arc<Program> },
+    /// In a process of its own.
+    Isolated(IsolatedProgram),
 }
 
 impl WasmPlugin {
@@ -41,14 +45,24 @@ impl WasmPlugin {
         };
         let finished = self.call(Call::bare(limits), Describe).await;
         let answer = finished.result.map_err(|broken| failed("describe itself", &broken))?;
-        let raw = answer.map_err(|misfit| unfit(&misfit))?;
+        let raw = answer.map_err(unfit)?;
         lift::descriptor(raw).map_err(|wrong| {
             Error::invalid("invalid-plugin", format!("what the plugin says of itself is refused: {wrong}"))
         })
     }
 
-    async fn call<E: Export>(&self, call: Call, export: E) -> Finished<E::Output> {
-        self.runtime.call(Arc::clone(&self.program), call, export).await
+    async fn call<E: Portable>(&self, call: Call, export: E) -> Finished<E::Output> {
+        match self {
+            Self::Here { runtime, program } => runtime.call(Arc::clone(program), call, export).await,
+            Self::Isolated(program) => {
+                let Finished { result, log, usage } = program.call(call, export.work()).await;
+                let result = result.and_then(|output| {
+                    let mixed_up = || Broken::output("its process answered another call");
+                    E::output(output).ok_or_else(mixed_up)
+                });
+                Finished { result, log, usage }
+            }
+        }
     }
 }
 
@@ -94,7 +108,7 @@ impl LoadedPlugin for WasmPlugin {
 }
 
 /// The component is sound, but its imports, exports or sizes are not what this host serves.
-pub(crate) fn unfit(error: &wasmtime::Error) -> Error {
+pub(crate) fn unfit(error: impl std::fmt::Display) -> Error {
     Error::unsupported("unsupported-plugin", format!("the component does not fit this host: {error:#}"))
 }
 
@@ -121,10 +135,11 @@ fn failed(what: &str, broken: &Broken) -> Error {
 
 /// `describe`, and a look at the other exports: types are checked where an export is looked up, which should be at
 /// upload and not at the first sample. An export of another type is part of the output.
-struct Describe;
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Describe;
 
 impl Export for Describe {
-    type Output = Result<types::Descriptor, wasmtime::Error>;
+    type Output = Result<types::Descriptor, String>;
 
     async fn call(
         self,
@@ -134,7 +149,7 @@ impl Export for Describe {
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
         match loaded(program, store, instance) {
             Ok(plugin) => plugin.call_describe(store).await.map(|descriptor| Ok(Ok(descriptor))),
-            Err(misfit) => Ok(Ok(Err(misfit))),
+            Err(misfit) => Ok(Ok(Err(format!("{misfit:#}")))),
         }
     }
 }
@@ -154,7 +169,8 @@ fn loaded(
 }
 
 /// `metrics` with a config. The plugin's own error is part of the output, because `invalid-config` is an answer.
-struct Metrics(String);
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Metrics(String);
 
 impl Export for Metrics {
     type Output = Result<Vec<types::Metric>, types::Error>;
@@ -169,7 +185,8 @@ impl Export for Metrics {
     }
 }
 
-struct Solve {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Solve {
     context: types::Context,
     sample: types::Sample,
 }
@@ -188,7 +205,8 @@ impl Export for Solve {
     }
 }
 
-struct Score {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Score {
     context: types::Context,
     sample: types::Sample,
     solution: types::Solution,

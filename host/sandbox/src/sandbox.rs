@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use async_trait::async_trait;
 use llm_bench_core::plugin::{Admission, Descriptor, LoadedPlugin, Sandbox};
 use llm_bench_core::{Error, Result};
+use llm_bench_process::{ChildCommand, Processes, confinement};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::admission::{Candidate, CompilerCommand, Library};
-use crate::bindings::exports::llm_bench::plugin::{plugin, scorer, solver};
 use crate::engine;
-use crate::guest::{GuestRuntime, GuestState, Program, link};
+use crate::guest::{GuestRuntime, GuestState, Program, linker};
 use crate::plugin::{WasmPlugin, unfit};
+use crate::process::GuestProcesses;
 
 /// What a [`WasmSandbox`] needs to know.
 #[derive(Debug, Clone)]
@@ -28,14 +29,41 @@ pub struct SandboxConfig {
     pub concurrency: u32,
     /// The most that any guest's limits may grant it, in bytes; at most 4 GiB.
     pub max_memory_bytes: u64,
+    pub isolation: Isolation,
+}
+
+/// Where guests run.
+#[derive(Debug, Clone, Default)]
+pub enum Isolation {
+    /// On threads of this process.
+    #[default]
+    InProcess,
+    /// Those of each plugin in a confined child process, on Linux.
+    Process {
+        /// The program that runs them: it ends with [`run_guests_in_child`](crate::run_guests_in_child).
+        command: ChildCommand,
+        /// Memory that the guests of one plugin may take together, in bytes; what the process reserves for them does
+        /// not count.
+        memory_bytes: u64,
+    },
 }
 
 /// Runs plugins with wasmtime.
 pub struct WasmSandbox {
-    engine: Engine,
-    linker: Linker<GuestState>,
     library: Arc<Library>,
     runtime: Arc<GuestRuntime>,
+    guests: Guests,
+}
+
+enum Guests {
+    Here(Box<Loader>),
+    Isolated(Arc<GuestProcesses>),
+}
+
+/// Loads programs into this process.
+struct Loader {
+    engine: Engine,
+    linker: Linker<GuestState>,
     programs: Mutex<Programs>,
 }
 
@@ -77,65 +105,87 @@ impl WasmSandbox {
     /// Starts the engine and the guests' threads. Nothing is compiled before it is asked for.
     ///
     /// # Errors
-    /// `plugin-folder` when the folder cannot be used; `internal` when the engine cannot start.
+    /// `plugin-folder` when the folder cannot be used; `sandbox-process-unsupported` for processes of guests elsewhere
+    /// than on Linux; `internal` when the engine cannot start.
     pub fn open(config: SandboxConfig) -> Result<Self> {
         // No memory of 32 bits is larger.
         let max_memory_bytes = config.max_memory_bytes.min(1 << 32);
         let concurrency = config.concurrency.max(1);
-        let engine = engine::running(concurrency, max_memory_bytes)?;
-        let mut linker = Linker::new(&engine);
-        link(&mut linker)
-            .map_err(|error| Error::internal("sandbox-engine", format!("cannot link: {error:#}")))?;
-        Ok(Self {
-            engine,
-            linker,
-            library: Arc::new(Library::open(&config.folder, config.compiler)?),
-            runtime: Arc::new(GuestRuntime::new(concurrency, max_memory_bytes)?),
-            programs: Mutex::default(),
+        let runtime = Arc::new(GuestRuntime::new(concurrency, max_memory_bytes)?);
+        for lack in confinement::lacking() {
+            tracing::warn!(
+                "the processes of plugins and of their compiler are confined less than elsewhere: {lack}"
+            );
+        }
+        let guests = match config.isolation {
+            Isolation::InProcess => {
+                let engine = engine::running(concurrency, max_memory_bytes)?;
+                let linker = linker(&engine)?;
+                Guests::Here(Box::new(Loader { engine, linker, programs: Mutex::default() }))
+            }
+            Isolation::Process { .. } if !cfg!(target_os = "linux") => {
+                return Err(Error::unsupported(
+                    "sandbox-process-unsupported",
+                    "guests can be isolated in processes on Linux only: run them in the process of the host",
+                ));
+            }
+            Isolation::Process { command, memory_bytes } => Guests::Isolated(GuestProcesses::new(
+                command,
+                runtime.clone(),
+                concurrency,
+                max_memory_bytes,
+                memory_bytes,
+            )?),
+        };
+        let library = Arc::new(Library::open(&config.folder, config.compiler)?);
+        Ok(Self { library, runtime, guests })
+    }
+
+    /// The processes that guests run in.
+    pub fn processes(&self) -> Processes {
+        match &self.guests {
+            Guests::Here(_) => Processes::default(),
+            Guests::Isolated(processes) => processes.processes.clone(),
+        }
+    }
+
+    /// The plugin of a component whose compiled code is at `compiled`.
+    async fn plugin(&self, digest: &str, compiled: &Path) -> Result<WasmPlugin> {
+        Ok(match &self.guests {
+            Guests::Here(loader) => self.here(loader.program(digest, compiled)?),
+            Guests::Isolated(processes) => WasmPlugin::Isolated(processes.open(digest, compiled).await?),
         })
     }
 
-    /// The program of a component whose compiled code is at `compiled`.
+    fn here(&self, program: Arc<Program>) -> WasmPlugin {
+        WasmPlugin::Here { runtime: Arc::clone(&self.runtime), program }
+    }
+
+    /// Asks a component what it is, under limits.
+    async fn describe(&self, digest: &str, compiled: &Path) -> Result<Descriptor> {
+        self.plugin(digest, compiled).await?.describe().await
+    }
+}
+
+impl Loader {
     fn program(&self, digest: &str, compiled: &Path) -> Result<Arc<Program>> {
         let mut programs = self.programs();
         if let Some(program) = programs.find(digest) {
             return Ok(program);
         }
-        let program = Arc::new(self.link(compiled)?);
-        programs.add(digest, &program);
-        Ok(program)
-    }
-
-    fn programs(&self) -> MutexGuard<'_, Programs> {
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks a component what it is, in this engine and under limits.
-    async fn describe(&self, digest: &str, compiled: &Path) -> Result<Descriptor> {
-        let program = self.program(digest, compiled)?;
-        WasmPlugin { runtime: Arc::clone(&self.runtime), program }.describe().await
-    }
-
-    fn link(&self, compiled: &Path) -> Result<Program> {
         #[expect(
             unsafe_code,
             reason = "the file was written by our own compiling child from a component it validated, lies in a folder \
                       closed to other users, is never changed in place, and its digest was just verified"
         )]
         let component = unsafe { Component::deserialize_file(&self.engine, compiled) };
-        let component = component.map_err(|error| unfit(&error))?;
-        let instance = self.linker.instantiate_pre(&component).map_err(|error| unfit(&error))?;
-        let exports = |interface| component.get_export_index(None, interface).is_some();
-        Ok(Program {
-            plugin: plugin::GuestIndices::new(&instance).map_err(|error| unfit(&error))?,
-            solver: exports("llm-bench:plugin/solver@0.1.0")
-                .then(|| solver::GuestIndices::new(&instance).map_err(|error| unfit(&error)))
-                .transpose()?,
-            scorer: exports("llm-bench:plugin/scorer@0.1.0")
-                .then(|| scorer::GuestIndices::new(&instance).map_err(|error| unfit(&error)))
-                .transpose()?,
-            instance,
-        })
+        let program = Arc::new(Program::new(&self.linker, &component.map_err(unfit)?)?);
+        programs.add(digest, &program);
+        Ok(program)
+    }
+
+    fn programs(&self) -> MutexGuard<'_, Programs> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,14 +222,14 @@ impl Sandbox for WasmSandbox {
     }
 
     async fn load(&self, digest: &str) -> Result<Arc<dyn LoadedPlugin>> {
-        let there = self.programs().find(digest);
-        let program = if let Some(program) = there {
-            program
-        } else {
-            let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
-            let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
-            self.program(digest, &compiled)?
-        };
-        Ok(Arc::new(WasmPlugin { runtime: Arc::clone(&self.runtime), program }))
+        if let Guests::Here(loader) = &self.guests {
+            let there = loader.programs().find(digest);
+            if let Some(program) = there {
+                return Ok(Arc::new(self.here(program)));
+            }
+        }
+        let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
+        let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
+        Ok(Arc::new(self.plugin(digest, &compiled).await?))
     }
 }

@@ -30,6 +30,9 @@ pub const COMPILE_PLUGIN: &str = "compile-plugin";
 /// The hidden subcommand that runs a model in a child process.
 pub const RUN_MODEL: &str = "run-model";
 
+/// The hidden subcommand that runs the guests of a plugin in a child process.
+pub const RUN_GUESTS: &str = "run-guests";
+
 /// What a model's process gets of the environment: where the loader looks for libraries that ONNX Runtime needs, which
 /// GPU it may use, and the log's setting.
 const MODEL_ENVIRONMENT: [&str; 4] =
@@ -42,6 +45,8 @@ const HARDWARE_INTERVAL: Duration = Duration::from_millis(200);
 const GUESTS: u32 = 64;
 /// The most that any benchmark may grant a guest: all that a 32-bit memory can have.
 const MOST_GUEST_MEMORY: u64 = 1 << 32;
+/// Memory that the guests of one plugin may take together where they have a process of their own.
+const GUESTS_MEMORY: u64 = 8 << 30;
 
 /// What a user may choose about the whole process.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +54,17 @@ pub struct AppConfig {
     pub data_dir: Option<PathBuf>,
     pub settings: Settings,
     pub models: ModelOptions,
+    pub sandbox: SandboxProcess,
+}
+
+/// Where the guests of plugins run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SandboxProcess {
+    /// On threads of this process.
+    #[default]
+    InProcess,
+    /// Those of each plugin in a confined process of their own.
+    Isolated,
 }
 
 /// How models run. Each has a process of its own unless it is wanted in this one.
@@ -116,10 +132,11 @@ impl App {
             compiler: compiler_command()?,
             concurrency: GUESTS,
             max_memory_bytes: MOST_GUEST_MEMORY,
+            isolation: guest_isolation(config.sandbox)?,
         })?);
         let datasets = Arc::new(FileDatasetReader::new());
-        let processes = runner.processes();
-        let children = move || processes.ids();
+        let (models, guests) = (runner.processes(), sandbox.processes());
+        let children = move || [models.ids(), guests.ids()].concat();
         let hardware = Arc::new(SystemMonitor::start(HARDWARE_INTERVAL, clock.clone(), children, stop));
         let storage = Arc::new(storage);
         let bundled = Arc::new(Bundled::find(&installation)?);
@@ -168,6 +185,20 @@ fn model_command() -> Result<ChildCommand> {
     let environment: Vec<(OsString, OsString)> =
         (MODEL_ENVIRONMENT.iter()).filter_map(|&name| Some((name.into(), std::env::var_os(name)?))).collect();
     Ok(ChildCommand { program: this_program()?, arguments: vec![RUN_MODEL.into()], environment })
+}
+
+/// This very program, as the process of a plugin's guests. Of the environment it gets the log's setting alone.
+fn guest_isolation(process: SandboxProcess) -> Result<llm_bench_sandbox::Isolation> {
+    if process == SandboxProcess::InProcess {
+        return Ok(llm_bench_sandbox::Isolation::InProcess);
+    }
+    let log = std::env::var_os(LOG_VARIABLE).map(|log| (LOG_VARIABLE.into(), log));
+    let command = ChildCommand {
+        program: this_program()?,
+        arguments: vec![RUN_GUESTS.into()],
+        environment: log.into_iter().collect(),
+    };
+    Ok(llm_bench_sandbox::Isolation::Process { command, memory_bytes: GUESTS_MEMORY })
 }
 
 fn isolation(models: ModelOptions) -> Result<Isolation> {

@@ -8,6 +8,7 @@ mod model_arguments;
 mod output;
 mod plain;
 mod run;
+mod sandbox_arguments;
 mod serve;
 mod sources;
 mod stop;
@@ -70,6 +71,10 @@ pub enum Command {
     /// Run a model (the program starts this in a child process and talks to it over standard input and output).
     #[command(hide = true)]
     RunModel,
+    /// Run the guests of a plugin (the program starts this in a child process and talks to it over standard input and
+    /// output).
+    #[command(hide = true)]
+    RunGuests,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +212,15 @@ pub fn compile_plugin(paths: &CompileArguments) -> ExitCode {
 
 /// Runs one model in this process, which it confines for good, for the process that started it.
 pub fn run_model() -> ExitCode {
+    run_child(llm_bench_runner::run_model_in_child)
+}
+
+/// Runs the guests of one plugin in this process, which it confines for good, for the process that started it.
+pub fn run_guests() -> ExitCode {
+    run_child(llm_bench_sandbox::run_guests_in_child)
+}
+
+fn run_child(work: fn() -> Result<()>) -> ExitCode {
     // The parent's log has times and targets of its own, and tells the level by a line's first word.
     tracing_subscriber::fmt()
         .with_ansi(false)
@@ -215,7 +229,7 @@ pub fn run_model() -> ExitCode {
         .with_env_filter(log_filter("info"))
         .with_writer(std::io::stderr)
         .init();
-    match llm_bench_runner::run_model_in_child() {
+    match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error.message);
@@ -244,9 +258,10 @@ async fn execute(command: Command) -> Result<ExitCode> {
             "not-a-command",
             "the compiler of plugins runs without the command line's runtime",
         )),
-        Command::RunModel => {
-            Err(Error::internal("not-a-command", "a model's process runs without the command line's runtime"))
-        }
+        Command::RunModel | Command::RunGuests => Err(Error::internal(
+            "not-a-command",
+            "the process of a model or a plugin runs without the command line's runtime",
+        )),
     }
 }
 

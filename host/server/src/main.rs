@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         // Before any thread is started: these children narrow what they may take.
         Command::CompilePlugin(paths) => cli::compile_plugin(paths),
         Command::RunModel => cli::run_model(),
+        Command::RunGuests => cli::run_guests(),
         _ => cli::main(arguments),
     }
 }

@@ -21,7 +21,7 @@ const SCHEMA_BYTES: usize = 256 << 10;
 const METRICS: usize = 256;
 /// Longest name of a metric or filter.
 const NAME_BYTES: usize = 64;
-const PARTS: [&str; 3] = ["subject", "judge", "embedder"];
+pub(crate) const PARTS: [&str; 3] = ["subject", "judge", "embedder"];
 
 /// What a plugin says of itself.
 pub(crate) fn descriptor(raw: types::Descriptor) -> Result<Descriptor, Wrong> {

@@ -14,7 +14,7 @@ const OPEN_MODELS: u32 = 256;
 
 /// The end of a guest by the host's decision; travels through wasmtime as the error of a host call.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     pub(super) kind: FailureKind,
     pub(super) message: String,
 }
@@ -28,7 +28,7 @@ impl fmt::Display for Ended {
 impl std::error::Error for Ended {}
 
 /// What is left of the counted budgets.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     limits: Limits,
     host_calls: u32,
     request_bytes: u64,
@@ -37,19 +37,19 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, host_calls: 0, request_bytes: 0, tokens: 0, open_models: 0 }
     }
 
     /// Counts one call of an imported function of the contract.
-    pub(super) fn count_call(&mut self) -> Result<(), Ended> {
+    pub(crate) fn count_call(&mut self) -> Result<(), Ended> {
         self.host_calls += 1;
         let most = self.limits.host_calls;
         within(self.host_calls <= most, || format!("the plugin called its host more than {most} times"))
     }
 
     /// Counts what a request costs: its bytes, which the host keeps, and the tokens it lets a model generate.
-    pub(super) fn count_request(&mut self, request: &ModelRequest) -> Result<(), Ended> {
+    pub(crate) fn count_request(&mut self, request: &ModelRequest) -> Result<(), Ended> {
         self.request_bytes = self.request_bytes.saturating_add(request.bytes());
         let (bytes, most) = (self.request_bytes, self.limits.request_bytes);
         within(bytes <= most, || {

@@ -15,8 +15,8 @@ use crate::bindings::llm_bench::plugin::types::{self, ErrorCode};
 use crate::convert::lift::shown;
 
 /// Longest message that is taken over from a guest, in characters.
-const MESSAGE_CHARS: usize = 2000;
-const BACKTRACE_CHARS: usize = 4000;
+pub(crate) const MESSAGE_CHARS: usize = 2000;
+pub(crate) const BACKTRACE_CHARS: usize = 4000;
 
 /// Why a call has no result.
 #[derive(Debug)]
@@ -38,6 +38,11 @@ impl Broken {
 
     pub(crate) fn into_failure(self, phase: Phase, log: Option<String>) -> Failure {
         Failure { kind: self.kind, phase, message: self.message, backtrace: self.backtrace, log }
+    }
+
+    /// Nobody wants the call any more.
+    pub(crate) fn cancelled(limits: &Limits) -> Self {
+        Self::stopped(Stop::Cancelled, limits)
     }
 
     /// The guest was stopped from outside.

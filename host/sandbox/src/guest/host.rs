@@ -2,6 +2,7 @@
 
 use llm_bench_core::model::{ModelRequest, ModelResponse, RankRequest};
 use llm_bench_core::sample::FailureKind;
+use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use super::budget::Ended;
@@ -18,10 +19,18 @@ type Told<T> = wasmtime::Result<Result<T, Error>>;
 /// Longest name of a part; a longer one is nobody's.
 const PART_BYTES: usize = 64;
 
-/// Links everything that a plugin may import.
-pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    wasi::link(linker)?;
-    Host_::add_to_linker::<GuestState, HasSelf<GuestState>>(linker, |state| state)
+/// Everything that a plugin may import.
+///
+/// # Errors
+/// `internal` when a name is linked twice.
+pub(crate) fn linker(engine: &Engine) -> llm_bench_core::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasi::link(&mut linker)
+        .and_then(|()| Host_::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state))
+        .map_err(|error| {
+            llm_bench_core::Error::internal("sandbox-engine", format!("cannot link: {error:#}"))
+        })?;
+    Ok(linker)
 }
 
 impl types::Host for GuestState {}
@@ -41,8 +50,9 @@ impl models::Host for GuestState {
             let message = format!("no part has a name of {} bytes", part.len());
             return Ok(Err(Error { code: ErrorCode::Denied, message, detail: None }));
         }
-        if let Err(error) = self.models.open(&part) {
-            return Ok(Err(lower::error(&error)));
+        let opened = self.clock.wait_for_model(self.models.open(&part)).await;
+        if let Err(error) = opened {
+            return Ok(Err(error));
         }
         self.budget.model_opened()?;
         Ok(Ok(self.table.push(OpenModel { part })?))
@@ -150,7 +160,7 @@ impl GuestState {
                 }
                 .into()),
             },
-            Err(error) => Ok(Err(lower::error(&error))),
+            Err(error) => Ok(Err(error)),
         }
     }
 }

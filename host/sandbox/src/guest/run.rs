@@ -4,21 +4,23 @@ use std::future::Future;
 use std::sync::Arc;
 
 use llm_bench_core::limits::Limits;
-use llm_bench_core::plugin::{GuestCall, ModelAccess};
+use llm_bench_core::plugin::GuestCall;
 use llm_bench_core::sample::{FailureKind, GuestUsage};
 use llm_bench_core::{Error, Result};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
+use wasmtime::{Engine, Store};
 
 use super::clock::{Stop, Timed};
 use super::failure::{Broken, contract_error};
+use super::models::Models;
 use super::state::{GuestState, NoModels};
 use crate::bindings::exports::llm_bench::plugin::{plugin, scorer, solver};
 use crate::bindings::llm_bench::plugin::types;
+use crate::plugin::unfit;
 
 /// Fuel between two yields: some tens of microseconds.
 const YIELD_FUEL: u64 = 100_000;
@@ -33,6 +35,40 @@ pub(crate) struct Program {
     pub(crate) plugin: plugin::GuestIndices,
     pub(crate) solver: Option<solver::GuestIndices>,
     pub(crate) scorer: Option<scorer::GuestIndices>,
+}
+
+impl Program {
+    /// Looks up what a component exports, and whether everything that it imports is there.
+    ///
+    /// # Errors
+    /// `unsupported-plugin` where it does not fit.
+    pub(crate) fn new(linker: &Linker<GuestState>, component: &Component) -> Result<Self> {
+        let instance = linker.instantiate_pre(component).map_err(unfit)?;
+        let exports = |interface| component.get_export_index(None, interface).is_some();
+        Ok(Self {
+            plugin: plugin::GuestIndices::new(&instance).map_err(unfit)?,
+            solver: exports("llm-bench:plugin/solver@0.1.0")
+                .then(|| solver::GuestIndices::new(&instance).map_err(unfit))
+                .transpose()?,
+            scorer: exports("llm-bench:plugin/scorer@0.1.0")
+                .then(|| scorer::GuestIndices::new(&instance).map_err(unfit))
+                .transpose()?,
+            instance,
+        })
+    }
+
+    /// The program whose compiled code was read from our own folder.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn from_code(engine: &Engine, linker: &Linker<GuestState>, code: &[u8]) -> Result<Self> {
+        #[expect(
+            unsafe_code,
+            reason = "as for a file of the server's, and what follows from it stays in a confined process"
+        )]
+        let component = unsafe { Component::deserialize(engine, code) };
+        Self::new(linker, &component.map_err(unfit)?)
+    }
 }
 
 /// A function that a plugin exports, with its arguments.
@@ -52,20 +88,26 @@ pub(crate) trait Export: Send + 'static {
 pub(crate) struct Call {
     pub(crate) limits: Limits,
     pub(crate) seed: u64,
-    pub(crate) models: Arc<dyn ModelAccess>,
+    pub(crate) models: Arc<Models>,
     pub(crate) cancel: CancellationToken,
 }
 
 impl Call {
     /// For a call that opens no model and depends on no sample.
     pub(crate) fn bare(limits: Limits) -> Self {
-        Self { limits, seed: 0, models: Arc::new(NoModels), cancel: CancellationToken::new() }
+        Self {
+            limits,
+            seed: 0,
+            models: Arc::new(Models::Here(Arc::new(NoModels))),
+            cancel: CancellationToken::new(),
+        }
     }
 }
 
 impl From<GuestCall> for Call {
     fn from(call: GuestCall) -> Self {
-        Self { limits: call.limits, seed: call.seed, models: call.models, cancel: call.cancel }
+        let models = Arc::new(Models::Here(call.models));
+        Self { limits: call.limits, seed: call.seed, models, cancel: call.cancel }
     }
 }
 
@@ -77,7 +119,7 @@ pub(crate) struct Finished<T> {
 }
 
 impl<T> Finished<T> {
-    fn before_it_began(broken: Broken) -> Self {
+    pub(crate) fn before_it_began(broken: Broken) -> Self {
         Self { result: Err(broken), log: None, usage: GuestUsage::default() }
     }
 }
@@ -110,6 +152,18 @@ impl GuestRuntime {
         AbortOnDropHandle::new(threads.spawn(work)).await.map_err(|error| gone().because(error))
     }
 
+    /// Runs `work` on the guests' threads, to its end or to theirs.
+    ///
+    /// # Errors
+    /// When the threads are gone.
+    pub(crate) fn start(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let threads = self.threads.as_ref();
+        let threads =
+            threads.ok_or_else(|| Error::internal("sandbox-defect", "the guests' threads are gone"))?;
+        threads.spawn(work);
+        Ok(())
+    }
+
     /// Runs one call in a fresh store and instance.
     pub(crate) async fn call<E: Export>(
         self: &Arc<Self>,
@@ -125,7 +179,13 @@ impl GuestRuntime {
         })
     }
 
-    async fn run<E: Export>(&self, program: &Program, call: &Call, export: E) -> Finished<E::Output> {
+    /// Runs one call on the thread that waits for it.
+    pub(crate) async fn run<E: Export>(
+        &self,
+        program: &Program,
+        call: &Call,
+        export: E,
+    ) -> Finished<E::Output> {
         let stopped = |stop| Broken::stopped(stop, &call.limits);
         let _place = tokio::select! {
             biased;
@@ -171,13 +231,17 @@ impl Drop for GuestRuntime {
     }
 }
 
+/// Bytes that a guest may hand over in one call of the host, or as its output.
+pub(crate) fn handover_bytes(limits: &Limits) -> u64 {
+    HANDOVER_BYTES.max(limits.output_bytes.saturating_mul(2))
+}
+
 fn store(program: &Program, state: GuestState, limits: &Limits) -> wasmtime::Result<Store<GuestState>> {
     let mut store = Store::new(program.instance.engine(), state);
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(limits.fuel)?;
     store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
-    let handover = HANDOVER_BYTES.max(limits.output_bytes.saturating_mul(2));
-    store.set_hostcall_fuel(usize::try_from(handover).unwrap_or(usize::MAX));
+    store.set_hostcall_fuel(usize::try_from(handover_bytes(limits)).unwrap_or(usize::MAX));
     store.set_max_component_handles(HANDLES);
     Ok(store)
 }

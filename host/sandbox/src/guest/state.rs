@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::clock::CallClock;
 use super::limiter::Limiter;
 use super::log::Log;
+use super::models::Models;
 use super::run::Call;
 use super::wasi::{self, TimeView, VirtualTime};
 
@@ -26,7 +27,7 @@ pub(crate) struct GuestState {
     pub(super) budget: Budget,
     pub(super) clock: Arc<CallClock>,
     pub(super) log: Log,
-    pub(super) models: Arc<dyn ModelAccess>,
+    pub(super) models: Arc<Models>,
     pub(super) cancel: CancellationToken,
     pub(super) table: ResourceTable,
     time: VirtualTime,

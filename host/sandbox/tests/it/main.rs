@@ -7,4 +7,5 @@ mod built_in;
 mod compiler;
 mod hostile;
 mod inspection;
+mod isolation;
 mod support;

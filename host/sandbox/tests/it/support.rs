@@ -9,7 +9,7 @@ use llm_bench_core::model::{FinishReason, Generation, LogLikelihood, ModelReques
 use llm_bench_core::plugin::{GuestCall, LoadedPlugin, ModelAccess, Sandbox};
 use llm_bench_core::sample::{Context, Sample};
 use llm_bench_core::{Error, Json, Result, Row};
-use llm_bench_sandbox::{CompilerCommand, SandboxConfig, WasmSandbox};
+use llm_bench_sandbox::{CompilerCommand, Isolation, SandboxConfig, WasmSandbox};
 use tokio_util::sync::CancellationToken;
 
 /// A plugin as `cargo xtask layout` lays it out.
@@ -28,8 +28,13 @@ pub(crate) fn compiler() -> CompilerCommand {
 }
 
 pub(crate) fn sandbox_with(folder: &Path, compiler: CompilerCommand) -> WasmSandbox {
-    let config =
-        SandboxConfig { folder: folder.to_owned(), compiler, concurrency: 4, max_memory_bytes: 256 << 20 };
+    let config = SandboxConfig {
+        folder: folder.to_owned(),
+        compiler,
+        concurrency: 4,
+        max_memory_bytes: 256 << 20,
+        isolation: Isolation::InProcess,
+    };
     WasmSandbox::open(config).unwrap()
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use llm_bench_core::Result;
+use llm_bench_process::confinement;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +71,14 @@ async fn examine(app: &App) -> Result<Vec<Finding>> {
         match &hardware.gpus_absent {
             Some(reason) => format!("none: {reason}"),
             None => gpus.join("; "),
+        },
+    ));
+    // What a kernel lacks makes plugins less confined, not unusable.
+    findings.push(found(
+        "confinement",
+        match confinement::lacking().as_slice() {
+            [] => "child processes of plugins have a filter of system calls and Landlock".to_owned(),
+            lacking => format!("weaker than elsewhere: {}", lacking.join("; ")),
         },
     ));
     findings.push(found("data folder", app.data.path().display().to_string()));

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::model_arguments::ModelArguments;
+use super::sandbox_arguments::SandboxArguments;
 use super::{DataArguments, RecordArguments, output, stop};
 use crate::app::{App, AppConfig};
 use crate::routes::{self, AllowedHosts};
@@ -42,6 +43,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     record: RecordArguments,
     #[command(flatten)]
+    sandbox: SandboxArguments,
+    #[command(flatten)]
     data: DataArguments,
 }
 
@@ -54,7 +57,8 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         ..Settings::default()
     };
     let models = arguments.models.options(arguments.models_in_process)?;
-    let config = AppConfig { data_dir: arguments.data.data_dir, settings, models };
+    let sandbox = arguments.sandbox.process();
+    let config = AppConfig { data_dir: arguments.data.data_dir, settings, models, sandbox };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;
     if !server.address.ip().is_loopback() {
         output::note(&format!(

@@ -8,6 +8,7 @@ use llm_bench_core::benchmark::FewShotSampling;
 use llm_bench_core::limits::Budget;
 
 use crate::cli::model_arguments::ModelArguments;
+use crate::cli::sandbox_arguments::SandboxArguments;
 use crate::cli::{DataArguments, OutputFormat, RecordArguments, sources};
 use crate::order::{LimitChoices, OrderRequest};
 use crate::preset::FewShotChoices;
@@ -97,6 +98,8 @@ pub struct RunArguments {
     pub(super) models: ModelArguments,
     #[command(flatten)]
     pub(super) record: RecordArguments,
+    #[command(flatten)]
+    pub(super) sandbox: SandboxArguments,
     #[command(flatten)]
     pub(super) data: DataArguments,
 }
