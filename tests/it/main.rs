@@ -12,6 +12,8 @@ mod model_cache;
 #[cfg(target_os = "linux")]
 mod model_processes;
 mod models;
+#[cfg(target_os = "linux")]
+mod plugin_processes;
 mod presets;
 mod recovery;
 mod reference;

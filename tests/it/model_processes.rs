@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::processes::{children, signal};
 use crate::support::{Host, copy_folder, fixture, json_of, program, run, stderr_of};
 
 /// Samples in flight of a slow order: so many that the model always has a call.
@@ -29,25 +30,12 @@ fn under_way(benchmark: &Value) -> bool {
 
 /// The ids of the processes that a host runs models in.
 fn model_processes(host: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let id: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let command = std::fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // After the command in parentheses: state, parent.
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
-        (parent == host && command.contains("run-model")).then_some(id)
-    });
-    processes.collect()
+    children(host, "run-model")
 }
 
 fn is_alive(process: u32) -> bool {
     // A process that has ended and is not waited for yet has no command any more.
     std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|command| !command.is_empty())
-}
-
-fn signal(process: u32, signal: &str) {
-    let sent = Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status().unwrap();
-    assert!(sent.success());
 }
 
 async fn wait_until(what: &str, holds: impl Fn() -> bool) {

@@ -1,6 +1,8 @@
 //! What the suites share: the program, a host, a client.
 
 mod host;
+#[cfg(target_os = "linux")]
+pub(crate) mod processes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
