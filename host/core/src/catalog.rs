@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::json;
+
+use crate::audit::{Action, Actor, AuditEntry};
 use crate::clock::Clock;
 use crate::dataset::{Dataset, DatasetRepository};
 use crate::model::{Model, ModelRepository, Origin};
@@ -80,15 +83,15 @@ impl Catalog {
         })
     }
 
-    /// Admits a component and registers it under the name and version that it gives itself.
+    /// Admits a component that somebody sends, and registers it under the name and version that it gives itself.
     ///
     /// # Errors
-    /// Those of [`Sandbox::admit`]; `plugin-name-reserved` for an upload that bears a built-in plugin's name;
-    /// `plugin-version-exists` when the version is there with another content.
-    pub async fn admit(&self, component: &Path, origin: Origin) -> Result<Plugin> {
-        let plugin = self.inspect(component, origin).await?;
+    /// Those of [`Sandbox::admit`]; `plugin-name-reserved` for a built-in plugin's name; `plugin-version-exists` when
+    /// the version is there with another content.
+    pub async fn admit_upload(&self, component: &Path, actor: Actor) -> Result<Plugin> {
+        let plugin = self.inspect(component, Origin::Uploaded).await?;
         let name = plugin.name.as_str();
-        if origin != Origin::Bundled && self.reserved.iter().any(|reserved| reserved == name) {
+        if self.reserved.iter().any(|reserved| reserved == name) {
             let known = self.plugins.find_by_digest(&plugin.digest).await?;
             return known.ok_or_else(|| {
                 Error::conflict(
@@ -97,7 +100,22 @@ impl Catalog {
                 )
             });
         }
-        self.plugins.insert(&plugin).await?;
+        let subject = format!("{name}@{}", plugin.version);
+        let detail = json!({ "digest": plugin.digest, "bytes": plugin.bytes });
+        let entry = AuditEntry::new(plugin.created_at, actor, Action::UploadPlugin, subject, detail);
+        self.register(plugin, Some(&entry)).await
+    }
+
+    /// Admits a component that ships with the program, and registers it likewise.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::admit`].
+    pub async fn admit_bundled(&self, component: &Path) -> Result<Plugin> {
+        self.register(self.inspect(component, Origin::Bundled).await?, None).await
+    }
+
+    async fn register(&self, plugin: Plugin, entry: Option<&AuditEntry>) -> Result<Plugin> {
+        self.plugins.insert(&plugin, entry).await?;
         let reference = PluginReference { name: plugin.name, version: Some(plugin.version) };
         self.plugin(&reference).await
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::AuditEntry;
 use crate::limits::Limits;
 use crate::model::{ModelRequest, ModelResponse, Origin};
 use crate::name::Name;
@@ -184,11 +185,11 @@ pub trait ModelAccess: Send + Sync {
 pub trait PluginRepository: Send + Sync {
     /// Inserts a version; the first of its name becomes the default. The same name, version and digest again
     /// changes nothing. A bundled plugin replaces the bundled one of its version, which an older program left,
-    /// and becomes the default.
+    /// and becomes the default. The audit gets the entry if the version is new.
     ///
     /// # Errors
     /// `plugin-version-exists` when the version is there with another digest.
-    async fn insert(&self, plugin: &Plugin) -> Result<()>;
+    async fn insert(&self, plugin: &Plugin, entry: Option<&AuditEntry>) -> Result<()>;
 
     /// The version asked for, else the default one.
     async fn find(&self, reference: &PluginReference) -> Result<Option<Plugin>>;

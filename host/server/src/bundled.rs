@@ -50,7 +50,7 @@ impl Bundled {
         plugin
             .admitted
             .get_or_try_init(|| async {
-                catalog.admit(&plugin.component, Origin::Bundled).await?;
+                catalog.admit_bundled(&plugin.component).await?;
                 Ok(())
             })
             .await

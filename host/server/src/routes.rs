@@ -13,6 +13,7 @@ mod presets;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware;
+use llm_bench_core::audit::Actor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
@@ -67,6 +68,7 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .routes(routes!(benchmarks::samples))
         .routes(routes!(comparison::show))
         .routes(routes!(benchmarks::hardware))
+        .layer(axum::Extension(Actor::Loopback))
         .with_state(app)
         .split_for_parts();
     router

@@ -12,6 +12,7 @@
 //! - Other code must not open and close the file while this process has it open: that would drop `SQLite`'s locks
 //!   (a trait of POSIX locks).
 
+mod audit;
 mod benchmark;
 mod column;
 mod dataset;

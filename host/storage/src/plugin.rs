@@ -1,6 +1,7 @@
 //! The plugins that are admitted.
 
 use async_trait::async_trait;
+use llm_bench_core::audit::AuditEntry;
 use llm_bench_core::model::Origin;
 use llm_bench_core::name::Name;
 use llm_bench_core::plugin::{Descriptor, Exports, Plugin, PluginReference, PluginRepository};
@@ -10,11 +11,11 @@ use sqlx::FromRow;
 use crate::column::{Count, Document, Moment, Word};
 use crate::error::database_error;
 use crate::json::ensure_readable;
-use crate::{Storage, commit};
+use crate::{Storage, audit, commit};
 
 #[async_trait]
 impl PluginRepository for Storage {
-    async fn insert(&self, plugin: &Plugin) -> Result<()> {
+    async fn insert(&self, plugin: &Plugin, entry: Option<&AuditEntry>) -> Result<()> {
         const SELECT_KNOWN: &str =
             "SELECT digest, origin, is_default FROM plugins WHERE name = ? AND version = ?";
         const MAKE_ROOM: &str = "DELETE FROM plugins WHERE name = ? AND version = ?";
@@ -77,6 +78,9 @@ impl PluginRepository for Storage {
             .execute(&mut *transaction)
             .await
             .map_err(database_error)?;
+        if let Some(entry) = entry {
+            audit::record(&mut transaction, entry).await?;
+        }
         commit(transaction).await
     }
 

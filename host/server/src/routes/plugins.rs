@@ -1,11 +1,10 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use llm_bench_core::model::Origin;
 use llm_bench_core::plugin::PluginReference;
 
 use crate::app::App;
-use crate::extract::{Path, Query};
+use crate::extract::{Caller, Path, Query};
 use crate::page::{PageQuery, PageView};
 use crate::problem::Problem;
 use crate::upload;
@@ -48,6 +47,7 @@ pub(super) async fn show(
     responses((status = 201, body = PluginView), (status = "4XX", body = Problem)))]
 pub(super) async fn upload(
     State(app): State<App>,
+    Caller(actor): Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, [(header::HeaderName, String); 1], axum::Json<PluginView>), Problem> {
@@ -60,7 +60,7 @@ pub(super) async fn upload(
         ));
     }
     let file = upload::receive(body, &app.data.uploads(), MOST_BYTES).await?;
-    let plugin = app.catalog.admit(file.path(), Origin::Uploaded).await?;
+    let plugin = app.catalog.admit_upload(file.path(), actor).await?;
     let location = format!("/api/v1/plugins/{}@{}", plugin.name, plugin.version);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(plugin.into())))
 }

@@ -99,19 +99,19 @@ async fn the_bundled_plugin_of_another_program_version_replaces_the_one_before()
         is_default: true,
         ..plugin("choice", version, digest, seconds)
     };
-    plugins.insert(&bundled("0.1.0", "aa", 1)).await.unwrap();
+    plugins.insert(&bundled("0.1.0", "aa", 1), None).await.unwrap();
     let rebuilt = bundled("0.1.0", "bb", 2);
-    plugins.insert(&rebuilt).await.unwrap();
+    plugins.insert(&rebuilt, None).await.unwrap();
     assert_eq!(plugins.list().await.unwrap(), std::slice::from_ref(&rebuilt));
     let newer = bundled("0.2.0", "cc", 3);
-    plugins.insert(&newer).await.unwrap();
+    plugins.insert(&newer, None).await.unwrap();
     assert_eq!(plugins.find(&"choice".parse().unwrap()).await.unwrap(), Some(newer));
     // The older program is started again.
-    plugins.insert(&rebuilt).await.unwrap();
+    plugins.insert(&rebuilt, None).await.unwrap();
     assert_eq!(plugins.find(&"choice".parse().unwrap()).await.unwrap(), Some(rebuilt));
 
     let foreign = plugin("choice", "0.2.0", "dd", 4);
-    let error = plugins.insert(&Plugin { origin: Origin::Uploaded, ..foreign }).await.unwrap_err();
+    let error = plugins.insert(&Plugin { origin: Origin::Uploaded, ..foreign }, None).await.unwrap_err();
     assert_eq!(error.code, "plugin-version-exists");
 }
 
@@ -121,9 +121,9 @@ async fn the_first_version_of_a_plugin_is_its_default_and_stays_so() {
     let plugins: &dyn PluginRepository = &database.storage;
     let first = plugin("choice", "0.1.0", "aa", 1);
     let second = Plugin { is_default: true, ..plugin("choice", "0.2.0", "bb", 2) };
-    plugins.insert(&first).await.unwrap();
-    plugins.insert(&second).await.unwrap();
-    plugins.insert(&plugin("another", "1.0.0", "cc", 3)).await.unwrap();
+    plugins.insert(&first, None).await.unwrap();
+    plugins.insert(&second, None).await.unwrap();
+    plugins.insert(&plugin("another", "1.0.0", "cc", 3), None).await.unwrap();
 
     let first = Plugin { is_default: true, ..first };
     let second = Plugin { is_default: false, ..second };
@@ -142,10 +142,10 @@ async fn the_first_version_of_a_plugin_is_its_default_and_stays_so() {
 async fn a_version_means_one_content_for_ever() {
     let database = Database::new().await;
     let plugins: &dyn PluginRepository = &database.storage;
-    plugins.insert(&plugin("choice", "0.1.0", "aa", 1)).await.unwrap();
+    plugins.insert(&plugin("choice", "0.1.0", "aa", 1), None).await.unwrap();
 
-    plugins.insert(&plugin("choice", "0.1.0", "aa", 9)).await.unwrap();
-    let error = plugins.insert(&plugin("choice", "0.1.0", "bb", 9)).await.unwrap_err();
+    plugins.insert(&plugin("choice", "0.1.0", "aa", 9), None).await.unwrap();
+    let error = plugins.insert(&plugin("choice", "0.1.0", "bb", 9), None).await.unwrap_err();
     assert_eq!((error.kind, &*error.code), (ErrorKind::Conflict, "plugin-version-exists"));
     assert!(error.message.contains("choice@0.1.0"), "{error}");
     let stored = plugins.list().await.unwrap();
