@@ -6,7 +6,6 @@ CREATE TABLE tokens (
     role         TEXT    NOT NULL,
     digest       BLOB    NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the text
     created_at   INTEGER NOT NULL,
-    expires_at   INTEGER,             -- NULL: never
     last_used_at INTEGER,
     revoked_at   INTEGER
 ) STRICT;

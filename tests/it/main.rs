@@ -4,6 +4,7 @@
 //! `cargo xtask layout` assembles what the program needs beside it; `cargo xtask test` does that first.
 #![expect(clippy::unwrap_used, reason = "what a suite's own helpers find broken fails the test that asked")]
 
+mod access;
 mod api;
 mod command_line;
 mod comparison;

@@ -48,6 +48,27 @@ pub enum Action {
     UploadPlugin,
 }
 
+impl Actor {
+    /// The token that acts, if one does.
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Token { id, .. } => Some(*id),
+            Self::CommandLine | Self::Loopback => None,
+        }
+    }
+}
+
+impl Action {
+    /// The name that stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateToken => "create-token",
+            Self::RevokeToken => "revoke-token",
+            Self::UploadPlugin => "upload-plugin",
+        }
+    }
+}
+
 impl AuditEntry {
     pub fn new(
         at: Timestamp,

@@ -3,6 +3,7 @@
 //! Nothing here knows SQL, HTTP, WebAssembly or ONNX. What the domain needs of the outside stands here as a
 //! port (a trait); the adapters beside this crate implement them, and the server crate wires them together.
 
+pub mod access;
 pub mod audit;
 pub mod benchmark;
 pub mod catalog;

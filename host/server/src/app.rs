@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use llm_bench_core::access::Access;
+use llm_bench_core::audit::AuditLog;
 use llm_bench_core::benchmark::BenchmarkRepository;
 use llm_bench_core::catalog::Catalog;
 use llm_bench_core::clock::{Clock, SystemClock};
@@ -94,6 +96,8 @@ pub struct App {
     pub datasets: Arc<dyn DatasetReader>,
     pub runner: Arc<OnnxRunner>,
     pub hardware: Arc<dyn HardwareMonitor>,
+    pub access: Access,
+    pub audit: Arc<dyn AuditLog>,
     pub orchestrator: Arc<Orchestrator>,
     pub clock: Arc<dyn Clock>,
     pub bundled: Arc<Bundled>,
@@ -161,6 +165,8 @@ impl App {
             installation,
             data,
             catalog,
+            access: Access { tokens: storage.clone(), clock: clock.clone() },
+            audit: storage.clone(),
             benchmarks: storage,
             datasets,
             runner,

@@ -13,6 +13,7 @@ mod serve;
 mod sources;
 mod stop;
 mod table;
+mod tokens;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -59,6 +60,10 @@ pub enum Command {
     Plugins(ListArguments),
     /// List or show the presets: names for tasks with their config and dataset, and for groups of such.
     Presets(ListArguments),
+    /// Make, list or revoke tokens of the API.
+    Tokens(tokens::TokenArguments),
+    /// List who changed what about plugins and tokens.
+    Audit(tokens::AuditArguments),
     /// List, show or compare benchmarks.
     Benchmarks(BenchmarkArguments),
     /// Tell what was found: library, GPU, folders, versions.
@@ -252,6 +257,8 @@ async fn execute(command: Command) -> Result<ExitCode> {
                 compare::compare(&first, &second, &common).await
             }
         },
+        Command::Tokens(arguments) => tokens::tokens(arguments).await,
+        Command::Audit(arguments) => tokens::audit(arguments).await,
         Command::Doctor(arguments) => doctor::doctor(arguments.common).await,
         Command::Demo => demo::demo().await,
         Command::CompilePlugin(_) => Err(Error::internal(

@@ -10,5 +10,6 @@ pub mod page;
 mod preset;
 pub mod problem;
 pub mod routes;
+mod token;
 mod upload;
 pub mod view;

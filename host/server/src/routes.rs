@@ -1,5 +1,7 @@
 //! The API: one module a noun, one function an endpoint.
 
+mod access;
+mod audit;
 mod benchmarks;
 mod comparison;
 mod datasets;
@@ -9,14 +11,15 @@ mod health;
 mod models;
 mod plugins;
 mod presets;
+mod tokens;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware;
-use llm_bench_core::audit::Actor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -24,12 +27,15 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::app::App;
 use crate::problem::Problem;
 
+pub use access::Openness;
 pub use benchmarks::CreateBenchmark;
 pub use guard::AllowedHosts;
 pub use health::HealthView;
 
 #[derive(OpenApi)]
 #[openapi(
+    modifiers(&BearerToken),
+    security(("token" = [])),
     info(
         title = "LLM Bench Local",
         description = "Measures language models on this machine. Every error is a problem document (RFC 9457) \
@@ -41,13 +47,28 @@ pub use health::HealthView;
         (name = "datasets", description = "Datasets that are registered"),
         (name = "plugins", description = "Tasks and scorers as WebAssembly components"),
         (name = "presets", description = "Names for tasks with their config and dataset, and for groups of such"),
+        (name = "access", description = "Tokens, and the audit of changes. While there are tokens, or the server listens \
+            beyond this machine, every request but `/api/v1/health` and this document bears one: \
+            `Authorization: Bearer TOKEN`"),
         (name = "host", description = "The host itself")
     )
 )]
 struct ApiDocument;
 
+/// Tells clients how a token is sent.
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
 /// The whole HTTP interface.
-pub fn router(app: App, hosts: AllowedHosts) -> Router {
+pub fn router(app: App, hosts: AllowedHosts, openness: Openness) -> Router {
+    let guarded = (app.clone(), openness);
     let (router, document) = OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(health::show))
         .routes(routes!(hardware::show))
@@ -68,13 +89,16 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .routes(routes!(benchmarks::samples))
         .routes(routes!(comparison::show))
         .routes(routes!(benchmarks::hardware))
-        .layer(axum::Extension(Actor::Loopback))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
         .with_state(app)
         .split_for_parts();
     router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(unknown_address)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(guarded, access::check_role))
         .layer(middleware::from_fn(guard::check_site))
         .layer(middleware::from_fn_with_state(hosts, guard::check_host))
         .layer(CatchPanicLayer::custom(panicked))

@@ -1,5 +1,6 @@
 //! What the API and the command line show: JSON shapes, apart from the domain types so that these can change.
 
+mod access;
 mod benchmark;
 mod comparison;
 mod dataset;
@@ -10,6 +11,7 @@ mod plugin;
 mod preset;
 mod sample;
 
+pub use access::{AuditEntryView, CreatedTokenView, TokenView};
 pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
 pub use comparison::{
     ComparedView, ComparisonView, McNemarView, MetricComparisonView, NotComparedView, PairedSamplesView,

@@ -26,6 +26,7 @@ mod plugin;
 mod response_cache;
 mod sample;
 mod text;
+mod token;
 
 use llm_bench_core::Result;
 use sqlx::{Sqlite, SqlitePool, Transaction};

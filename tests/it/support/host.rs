@@ -23,8 +23,13 @@ impl Host {
 
     /// As [`Self::start`], with further options.
     pub(crate) fn start_with(data: &Path, options: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", data, options)
+    }
+
+    /// As [`Self::start_with`], on an address.
+    pub(crate) fn start_on(listen: &str, data: &Path, options: &[&str]) -> Self {
         let mut process = Command::new(program())
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", listen])
             .args(options)
             .env("LLM_BENCH_DATA_DIR", data)
             .env("LLM_BENCH_LOG", "warn")

@@ -154,7 +154,7 @@ pub(super) async fn benchmarks(action: ListAction) -> Result<ExitCode> {
     }
 }
 
-fn show_list<T: Serialize>(
+pub(super) fn show_list<T: Serialize>(
     common: &CommonArguments,
     views: &[T],
     header: &[&str],
@@ -170,7 +170,7 @@ fn show_list<T: Serialize>(
 }
 
 /// One thing with all its fields.
-fn show_one<T: Serialize>(common: &CommonArguments, view: &T) -> Result<ExitCode> {
+pub(super) fn show_one<T: Serialize>(common: &CommonArguments, view: &T) -> Result<ExitCode> {
     let json = output::json(view)?;
     let text = match common.format {
         OutputFormat::Json => json,

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::model_arguments::ModelArguments;
 use super::sandbox_arguments::SandboxArguments;
-use super::{DataArguments, RecordArguments, output, stop};
+use super::{DataArguments, RecordArguments, output, stop, tokens};
 use crate::app::{App, AppConfig};
-use crate::routes::{self, AllowedHosts};
+use crate::routes::{self, AllowedHosts, Openness};
 
 /// How long answers under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -60,10 +60,10 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let sandbox = arguments.sandbox.process();
     let config = AppConfig { data_dir: arguments.data.data_dir, settings, models, sandbox };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;
-    if !server.address.ip().is_loopback() {
+    if let Some(secret) = &server.first_token {
         output::note(&format!(
-            "anyone who reaches {} can use this server: it asks for no password",
-            server.address
+            "this server can be reached from other machines, so it asks for a token; this one is an administrator's, and \
+             is shown only now:\n{secret}"
         ));
     }
     output::print(&format!("listening on http://{}\n", server.address))?;
@@ -73,6 +73,8 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
 /// A host that answers and works off its queue until its token is cancelled.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
+    /// The text of the token that was made because there was none.
+    first_token: Option<String>,
     stop: CancellationToken,
     http: tokio::task::JoinHandle<std::io::Result<()>>,
     work: tokio::task::JoinHandle<()>,
@@ -94,7 +96,12 @@ impl Server {
             Error::internal("cannot-listen", format!("cannot tell the address that is listened on: {error}"))
         })?;
         let app = App::open(config, stop.clone()).await?;
-        let router = routes::router(app.clone(), AllowedHosts::of(address));
+        let (openness, first_token) = if address.ip().is_loopback() {
+            (Openness::UntilThereIsAToken, None)
+        } else {
+            (Openness::Closed, tokens::first(&app).await?)
+        };
+        let router = routes::router(app.clone(), AllowedHosts::of(address), openness);
         let stopping = stop.clone().cancelled_owned();
         let http =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopping).await });
@@ -104,7 +111,7 @@ impl Server {
                 tracing::error!(?error, "a built-in plugin cannot be used");
             }
         });
-        Ok(Self { address, stop, http, work })
+        Ok(Self { address, first_token, stop, http, work })
     }
 
     /// Waits for the end: of the token, of the work in hand, of the answers under way.

@@ -10,3 +10,4 @@ mod queue;
 mod registries;
 mod response_cache;
 mod samples;
+mod tokens;
