@@ -202,10 +202,17 @@ impl LoadedModel for OnnxModel {
         self.commands.send(command).map_err(|_| thread::failed(&self.name))?;
         tokio::select! {
             biased;
-            answer = answered => answer.unwrap_or_else(|_| Err(thread::failed(&self.name))),
-            () = cancel.cancelled() => Err(Error::cancelled("the call to the model was cancelled")),
+            answer = answered => answer.unwrap_or_else(|_| {
+                // The thread drops a cancelled call, maybe before anybody waits here.
+                Err(if cancel.is_cancelled() { cancelled() } else { thread::failed(&self.name) })
+            }),
+            () = cancel.cancelled() => Err(cancelled()),
         }
     }
+}
+
+fn cancelled() -> Error {
+    Error::cancelled("the call to the model was cancelled")
 }
 
 /// A path of any bytes; serde itself takes those that are UTF-8.
