@@ -50,7 +50,7 @@ macro_rules! id {
             fn from_str(text: &str) -> Result<Self, Error> {
                 Uuid::parse_str(text).map(Self).map_err(|_| {
                     let shown: String = text.chars().take(64).collect();
-                    Error::invalid("invalid-id", format!("`{shown}` is not the id of {} (a UUID)", $noun))
+                    Error::invalid("invalid-id", format!("`{shown}` is not {} id (a UUID)", $noun))
                 })
             }
         }
@@ -60,4 +60,4 @@ macro_rules! id {
 id!(BenchmarkId, "a benchmark");
 id!(WorkerId, "a worker");
 id!(TokenId, "a token");
-id!(AuditId, "an entry of the audit");
+id!(AuditId, "an audit entry");
