@@ -1,5 +1,7 @@
 //! Benchmarks: one evaluation of a model on a dataset by a task, and the durable queue they stand in.
 
+mod few_shot;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -14,8 +16,11 @@ use crate::id::{BenchmarkId, WorkerId};
 use crate::limits::Limits;
 use crate::model::{Model, TokenUsage};
 use crate::plugin::MetricDeclaration;
+use crate::rescore::{Agreement, Source};
 use crate::sample::{FailureCounts, Measurement, SampleRecord};
-use crate::{Error, Json, Result};
+use crate::{Error, Json, Result, Row};
+
+pub use few_shot::{FewShot, FewShotDraws, FewShotSampling};
 
 /// Where a benchmark stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,6 +80,9 @@ pub struct Plan {
     /// Whether model calls may be answered by what was recorded of earlier ones.
     #[serde(default = "yes")]
     pub response_cache: bool,
+    /// Where the answers come from, of a benchmark that judges what another one recorded.
+    #[serde(default)]
+    pub source: Option<Source>,
 }
 
 /// Benchmarks from before there was a choice say nothing of it.
@@ -88,49 +96,6 @@ pub struct PluginPin {
     pub name: String,
     pub version: String,
     pub digest: String,
-}
-
-/// The solved rows that stand before every question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FewShot {
-    pub split: Split,
-    /// Examples in a prompt.
-    pub count: u32,
-    #[serde(default)]
-    pub sampling: FewShotSampling,
-    /// Row numbers, in the order of the prompt: `count` of them, or more where the evaluated row may be among them
-    /// and is left out. Empty where rows are drawn for each evaluated row: see [`FewShotDraws`].
-    pub rows: Vec<u64>,
-}
-
-/// How few-shot examples are chosen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FewShotSampling {
-    /// The first rows of the split, before every question.
-    #[default]
-    First,
-    /// Rows drawn at random for each question, in the order of the evaluated rows.
-    Random,
-}
-
-/// Rows of the few-shot split that were drawn for each evaluated row. Every draw depends on all before it, so they
-/// are made together, when the benchmark is created. Many: they are kept apart from the plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FewShotDraws {
-    /// Rows of one draw.
-    pub count: u32,
-    /// Row numbers, draw behind draw.
-    pub rows: Vec<u64>,
-}
-
-impl FewShotDraws {
-    /// The rows for an evaluated row, in the order of the prompt; none of a row beyond the drawn ones.
-    pub fn of(&self, index: u64) -> &[u64] {
-        let count = self.count as usize;
-        let start = usize::try_from(index).ok().and_then(|index| index.checked_mul(count));
-        start.and_then(|start| self.rows.get(start..start.checked_add(count)?)).unwrap_or_default()
-    }
 }
 
 /// How far a benchmark is.
@@ -164,6 +129,9 @@ pub struct Outcome {
     pub failures: FailureCounts,
     pub speed: Speed,
     pub hardware: Option<HardwareSummary>,
+    /// How its samples agree with those of its source, where they can.
+    #[serde(default)]
+    pub agreement: Option<Agreement>,
     /// Why the benchmark failed.
     pub error: Option<ErrorNote>,
 }
@@ -316,6 +284,15 @@ pub trait BenchmarkRepository: Send + Sync {
         limit: u32,
     ) -> Result<Page<SampleRecord, SampleCursor>>;
 
+    /// One finished sample.
+    async fn sample(&self, id: BenchmarkId, place: SampleCursor) -> Result<Option<SampleRecord>>;
+
+    /// The gold answers of the samples that have a solution, in dataset order.
+    fn targets(&self, id: BenchmarkId) -> BoxStream<'_, Result<(SampleCursor, Row)>>;
+
+    /// How the samples agree with those of the benchmark's source, as far as they were held against them.
+    async fn agreement(&self, id: BenchmarkId) -> Result<Agreement>;
+
     /// Every measurement of the completed samples behind `after`, in dataset order, each with its sample's place,
     /// without loading them all at once.
     fn measurements(
@@ -349,16 +326,6 @@ impl Status {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl FewShotSampling {
-    /// The name that stands in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Random => "random",
         }
     }
 }

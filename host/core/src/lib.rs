@@ -20,9 +20,11 @@ pub mod name;
 pub mod orchestrator;
 pub mod plugin;
 mod python_random;
+pub mod rescore;
 pub mod response_cache;
 pub mod sample;
 pub mod statistics;
+pub mod verification;
 
 pub use error::{Error, ErrorKind, Result};
 

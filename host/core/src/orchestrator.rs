@@ -7,8 +7,12 @@ mod execute;
 mod lease;
 mod model_pool;
 mod order;
+mod prepare;
 mod recorder;
+mod replay;
+mod rescore;
 mod sample;
+mod verify;
 mod worker;
 
 use std::sync::Arc;
@@ -17,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::benchmark::{Benchmark, BenchmarkRepository, Progress, Status};
+use crate::benchmark::{Benchmark, BenchmarkRepository, FewShotDraws, Progress, Status};
 use crate::clock::Clock;
 use crate::dataset::DatasetReader;
 use crate::hardware::HardwareMonitor;
@@ -25,6 +29,7 @@ use crate::id::{BenchmarkId, WorkerId};
 use crate::model::{Model, ModelRunner};
 use crate::plugin::Sandbox;
 use crate::response_cache::ResponseCache;
+use crate::verification::VerificationRepository;
 use crate::{Error, Result};
 
 pub use draw::FewShotOrder;
@@ -32,6 +37,7 @@ use lease::Claim;
 use model_pool::ModelPool;
 pub use model_pool::{ModelState, Residence};
 pub use order::NewBenchmark;
+pub use rescore::NewRescore;
 
 /// Everything outside the domain that executing a benchmark needs.
 #[derive(Clone)]
@@ -40,6 +46,7 @@ pub struct Ports {
     pub datasets: Arc<dyn DatasetReader>,
     pub runner: Arc<dyn ModelRunner>,
     pub response_cache: Arc<dyn ResponseCache>,
+    pub verifications: Arc<dyn VerificationRepository>,
     pub sandbox: Arc<dyn Sandbox>,
     pub hardware: Arc<dyn HardwareMonitor>,
     pub clock: Arc<dyn Clock>,
@@ -112,7 +119,21 @@ impl Orchestrator {
     /// # Errors
     /// `invalid` with the field that is wrong and the values that are possible.
     pub async fn submit(&self, order: NewBenchmark) -> Result<Benchmark> {
-        let (benchmark, draws) = self.plan(order).await?;
+        let planned = self.plan(order).await?;
+        self.queue(planned).await
+    }
+
+    /// As [`Orchestrator::submit`], for a benchmark that judges what another one recorded.
+    ///
+    /// # Errors
+    /// `benchmark-not-finished` and `nothing-recorded` of the source, `dataset-changed` where its rows are no longer
+    /// there, `invalid` for what does not fit the plugin.
+    pub async fn submit_rescore(&self, order: NewRescore) -> Result<Benchmark> {
+        let planned = self.plan_rescore(order).await?;
+        self.queue(planned).await
+    }
+
+    async fn queue(&self, (benchmark, draws): (Benchmark, Option<FewShotDraws>)) -> Result<Benchmark> {
         self.ports.benchmarks.insert(&benchmark, draws.as_ref(), None).await?;
         self.submitted.notify_one();
         self.announce(&benchmark, benchmark.progress);
@@ -127,7 +148,30 @@ impl Orchestrator {
         stop: &CancellationToken,
         created: impl FnOnce(&Benchmark),
     ) -> Result<Benchmark> {
-        let (mut benchmark, draws) = self.plan(order).await?;
+        let planned = self.plan(order).await?;
+        self.run_now(planned, stop, created).await
+    }
+
+    /// As [`Orchestrator::run`], for a benchmark that judges what another one recorded.
+    ///
+    /// # Errors
+    /// Those of [`Orchestrator::submit_rescore`].
+    pub async fn run_rescore(
+        &self,
+        order: NewRescore,
+        stop: &CancellationToken,
+        created: impl FnOnce(&Benchmark),
+    ) -> Result<Benchmark> {
+        let planned = self.plan_rescore(order).await?;
+        self.run_now(planned, stop, created).await
+    }
+
+    async fn run_now(
+        &self,
+        (mut benchmark, draws): (Benchmark, Option<FewShotDraws>),
+        stop: &CancellationToken,
+        created: impl FnOnce(&Benchmark),
+    ) -> Result<Benchmark> {
         let now = self.ports.clock.now();
         benchmark.status = Status::Running;
         benchmark.started_at = Some(now);
@@ -136,7 +180,7 @@ impl Orchestrator {
         self.ports.benchmarks.insert(&benchmark, draws.as_ref(), lease).await?;
         created(&benchmark);
         self.announce(&benchmark, benchmark.progress);
-        self.execute(&benchmark, claim, stop, execute::WhenStopped::Cancel).await?;
+        Box::pin(self.execute(&benchmark, claim, stop, execute::WhenStopped::Cancel)).await?;
         self.find(benchmark.id).await
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ModelRequest, ModelResponse, Timings, TokenUsage};
 use crate::response_cache::ResponseKey;
-use crate::{Json, Row};
+use crate::{Error, ErrorKind, Json, Result, Row};
 
 /// What the solver may know of a row: everything but the gold columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub struct Measurement {
 /// A model call as the host saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCall {
+    /// Whether the call was made to solve the sample or to judge it.
+    pub phase: Phase,
     pub part: String,
     #[serde(flatten)]
     pub request: ModelRequest,
@@ -86,7 +88,33 @@ pub struct ModelCall {
 #[serde(rename_all = "kebab-case")]
 pub enum CallOutcome {
     Response(ModelResponse),
-    Error { code: String, message: String },
+    Error {
+        #[serde(default = "unavailable")]
+        kind: ErrorKind,
+        code: String,
+        message: String,
+    },
+}
+
+/// What records from before kinds were kept stand for: most errors of models are of that kind.
+fn unavailable() -> ErrorKind {
+    ErrorKind::Unavailable
+}
+
+impl From<&Error> for CallOutcome {
+    fn from(error: &Error) -> Self {
+        let Error { kind, code, message, .. } = error;
+        Self::Error { kind: *kind, code: code.to_string(), message: message.clone() }
+    }
+}
+
+impl From<CallOutcome> for Result<ModelResponse> {
+    fn from(outcome: CallOutcome) -> Self {
+        match outcome {
+            CallOutcome::Response(response) => Ok(response),
+            CallOutcome::Error { kind, code, message } => Err(Error::new(kind, code, message)),
+        }
+    }
 }
 
 /// Whether asking or judging was going on.
@@ -130,6 +158,8 @@ pub enum FailureKind {
     ModelError,
     /// The process that the guest ran in crashed, hung or was killed, and took the call along.
     ProcessEnded,
+    /// The guest asked a model what no recorded call answers, where only the record is asked.
+    NotRecorded,
     /// A defect of the host.
     Internal,
 }
@@ -170,6 +200,8 @@ pub struct SampleRecord {
     pub failure: Option<Failure>,
     /// From the start of solving to the end of scoring.
     pub duration_ms: f64,
+    /// Whether it differs from the sample of the benchmark's source; none where there is nothing to hold it against.
+    pub differs: Option<bool>,
 }
 
 /// How many samples failed of each kind.
@@ -193,6 +225,7 @@ impl FailureKind {
             Self::UnreadableRow => "unreadable-row",
             Self::ModelError => "model-error",
             Self::ProcessEnded => "process-ended",
+            Self::NotRecorded => "not-recorded",
             Self::Internal => "internal",
         }
     }

@@ -157,6 +157,7 @@ impl App {
             datasets: datasets.clone(),
             runner: runner.clone(),
             response_cache: storage.clone(),
+            verifications: storage.clone(),
             sandbox,
             hardware: hardware.clone(),
             clock: clock.clone(),

@@ -7,6 +7,7 @@ mod list;
 mod model_arguments;
 mod output;
 mod plain;
+mod rescore;
 mod run;
 mod sandbox_arguments;
 mod serve;
@@ -14,6 +15,7 @@ mod sources;
 mod stop;
 mod table;
 mod tokens;
+mod verify;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -52,6 +54,10 @@ pub enum Command {
     Serve(serve::ServeArguments),
     /// Run one benchmark here and now, without a server.
     Run(Box<run::RunArguments>),
+    /// Judge anew what a benchmark recorded, without its model: by a task, or by a scorer of the stored solutions.
+    Rescore(Box<rescore::RescoreArguments>),
+    /// Score the stored solutions of a benchmark again, also with shuffled gold answers and blank.
+    Verify(verify::VerifyArguments),
     /// List or show the registered models.
     Models(ListArguments),
     /// List or show the registered datasets.
@@ -68,7 +74,8 @@ pub enum Command {
     Benchmarks(BenchmarkArguments),
     /// Tell what was found: library, GPU, folders, versions.
     Doctor(DoctorArguments),
-    /// Evaluate the bundled model with every built-in task, and watch a hostile plugin being contained.
+    /// Evaluate the bundled model with every built-in task, watch a hostile plugin being contained and a
+    /// cheating one being found out.
     Demo,
     /// Compile a plugin (the server starts this in a child process).
     #[command(hide = true)]
@@ -247,6 +254,8 @@ async fn execute(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Run(arguments) => run::run(*arguments).await,
+        Command::Rescore(arguments) => rescore::rescore(*arguments).await,
+        Command::Verify(arguments) => verify::verify(arguments).await,
         Command::Models(arguments) => list::models(arguments.action).await,
         Command::Datasets(arguments) => list::datasets(arguments.action).await,
         Command::Plugins(arguments) => list::plugins(arguments.action).await,

@@ -11,7 +11,9 @@ mod health;
 mod models;
 mod plugins;
 mod presets;
+mod rescore;
 mod tokens;
+mod verification;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -31,6 +33,7 @@ pub use access::Openness;
 pub use benchmarks::CreateBenchmark;
 pub use guard::AllowedHosts;
 pub use health::HealthView;
+pub use rescore::RescoreBenchmark;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -92,6 +95,8 @@ pub fn router(app: App, hosts: AllowedHosts, openness: Openness) -> Router {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
+        .routes(routes!(rescore::create))
+        .routes(routes!(verification::create, verification::show))
         .with_state(app)
         .split_for_parts();
     router

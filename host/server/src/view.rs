@@ -9,7 +9,9 @@ mod hardware;
 mod model;
 mod plugin;
 mod preset;
+mod rescore;
 mod sample;
+mod verification;
 
 pub use access::{AuditEntryView, CreatedTokenView, TokenView};
 pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
@@ -22,4 +24,6 @@ pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingV
 pub use model::ModelView;
 pub use plugin::PluginView;
 pub use preset::{FewShotView, PresetView};
+pub use rescore::{AgreementView, SourceView};
 pub use sample::{CallView, MeasurementView, SampleView};
+pub use verification::{FigureView, PassFailuresView, VerificationView, VerifiedMetricView};

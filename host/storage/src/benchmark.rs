@@ -14,8 +14,9 @@ use llm_bench_core::benchmark::{
 use llm_bench_core::hardware::HardwareReading;
 use llm_bench_core::id::{BenchmarkId, WorkerId};
 use llm_bench_core::model::TokenUsage;
+use llm_bench_core::rescore::Agreement;
 use llm_bench_core::sample::{FailureCounts, Measurement, SampleRecord};
-use llm_bench_core::{Error, Result};
+use llm_bench_core::{Error, Result, Row};
 use sqlx::{FromRow, Sqlite, Transaction};
 
 use crate::column::{Count, Document, Id, Moment, Word};
@@ -170,6 +171,18 @@ impl BenchmarkRepository for Storage {
         limit: u32,
     ) -> Result<Page<SampleRecord, SampleCursor>> {
         sample::list(self, id, after, limit).await
+    }
+
+    async fn sample(&self, id: BenchmarkId, place: SampleCursor) -> Result<Option<SampleRecord>> {
+        sample::find(self, id, place).await
+    }
+
+    fn targets(&self, id: BenchmarkId) -> BoxStream<'_, Result<(SampleCursor, Row)>> {
+        sample::targets(self, id)
+    }
+
+    async fn agreement(&self, id: BenchmarkId) -> Result<Agreement> {
+        sample::agreement(self, id).await
     }
 
     fn measurements(

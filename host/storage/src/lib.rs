@@ -27,6 +27,7 @@ mod response_cache;
 mod sample;
 mod text;
 mod token;
+mod verification;
 
 use llm_bench_core::Result;
 use sqlx::{Sqlite, SqlitePool, Transaction};

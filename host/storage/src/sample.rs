@@ -2,6 +2,7 @@
 
 mod call;
 mod measurement;
+mod rescore;
 
 use std::ops::RangeInclusive;
 
@@ -20,6 +21,7 @@ use crate::text::Texts;
 use crate::{Storage, benchmark, commit};
 
 pub(crate) use measurement::measurements;
+pub(crate) use rescore::{agreement, targets};
 
 pub(crate) async fn record(
     storage: &Storage,
@@ -67,8 +69,8 @@ async fn insert(
 ) -> Result<Option<u64>> {
     // The solution's detail has a column of its own: what a guest nests as deep as can be read must not lie deeper.
     const INSERT: &str = "INSERT INTO samples (benchmark_id, sample_index, repeat, failure_kind, fuel,
-            peak_memory_bytes, duration_ms, failure, answer, passages, detail, target)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            peak_memory_bytes, duration_ms, failure, answer, passages, detail, target, differs)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (benchmark_id, sample_index, repeat) DO NOTHING
         RETURNING coalesce(octet_length(failure), 0) + coalesce(octet_length(answer), 0)
             + coalesce(octet_length(passages), 0) + coalesce(octet_length(detail), 0)
@@ -87,6 +89,7 @@ async fn insert(
         .bind(solution.map(|solution| Document(&solution.passages)))
         .bind(solution.and_then(|solution| solution.detail.as_ref()).map(Document))
         .bind(sample.target.as_ref().map(Document))
+        .bind(sample.differs)
         .fetch_optional(&mut **transaction)
         .await
         .map_err(database_error)?;
@@ -136,18 +139,41 @@ pub(crate) async fn list(
         .await
         .map_err(database_error)?;
     let mut page = page(rows.into_iter().map(SampleRecord::from).collect(), limit, place);
+    complete(storage, id, &mut page.items).await?;
+    Ok(page)
+}
 
-    // A finished sample never changes, so these need no snapshot in common with the rows above.
-    let (Some(first), Some(last)) = (page.items.first().map(place), page.items.last().map(place)) else {
-        return Ok(page);
+pub(crate) async fn find(
+    storage: &Storage,
+    id: BenchmarkId,
+    at: SampleCursor,
+) -> Result<Option<SampleRecord>> {
+    const SELECT: &str = "SELECT * FROM samples WHERE benchmark_id = ? AND sample_index = ? AND repeat = ?";
+    let row: Option<SampleRow> = sqlx::query_as(SELECT)
+        .bind(Id(id.0))
+        .bind(Count(at.0))
+        .bind(at.1)
+        .fetch_optional(&storage.readers)
+        .await
+        .map_err(database_error)?;
+    let mut found: Vec<SampleRecord> = row.into_iter().map(SampleRecord::from).collect();
+    complete(storage, id, &mut found).await?;
+    Ok(found.pop())
+}
+
+/// Adds to samples that follow each other what stands in other tables. A finished sample never changes, so this needs
+/// no snapshot in common with the samples.
+async fn complete(storage: &Storage, id: BenchmarkId, samples: &mut [SampleRecord]) -> Result<()> {
+    let (Some(first), Some(last)) = (samples.first().map(place), samples.last().map(place)) else {
+        return Ok(());
     };
     let mut measurements = measurement::between(storage, id, first, last).await?;
     let mut calls = call::between(storage, id, first, last).await?;
-    for sample in &mut page.items {
+    for sample in samples {
         sample.measurements = measurements.remove(&place(sample)).unwrap_or_default();
         sample.calls = calls.remove(&place(sample)).unwrap_or_default();
     }
-    Ok(page)
+    Ok(())
 }
 
 fn place(sample: &SampleRecord) -> SampleCursor {
@@ -166,6 +192,7 @@ struct SampleRow {
     passages: Option<Document<Vec<Passage>>>,
     detail: Option<Document<Json>>,
     target: Option<Document<Row>>,
+    differs: Option<bool>,
 }
 
 /// Without measurements and calls, which stand in other tables.
@@ -186,6 +213,7 @@ impl From<SampleRow> for SampleRecord {
             usage: GuestUsage { fuel: row.fuel.0, peak_memory_bytes: row.peak_memory_bytes.0 },
             failure: row.failure.map(|failure| failure.0),
             duration_ms: row.duration_ms.0,
+            differs: row.differs,
         }
     }
 }

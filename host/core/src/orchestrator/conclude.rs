@@ -49,11 +49,17 @@ impl Orchestrator {
         failures: FailureCounts,
         error: Option<ErrorNote>,
     ) -> Result<()> {
+        let is_measured = is_all_computed(benchmark);
+        let agreement = match &benchmark.plan.source {
+            Some(source) if source.is_compared => Some(self.ports.benchmarks.agreement(benchmark.id).await?),
+            _ => None,
+        };
         let outcome = Outcome {
             metrics: self.aggregate(benchmark).await?,
             failures,
-            speed: speed(benchmark.progress),
+            speed: speed(benchmark.progress, is_measured),
             hardware: self.summarise_hardware(benchmark).await?,
+            agreement,
             error,
         };
         let now = self.ports.clock.now();
@@ -134,14 +140,14 @@ impl Orchestrator {
             peak_process_memory_bytes: process_memory,
             peak_used_memory_bytes: used_memory,
             peak_gpu_memory_bytes: gpu_memory,
-            mean_gpu_power_watts: gpu_power.mean().filter(|_| is_all_computed(benchmark.progress)),
+            mean_gpu_power_watts: gpu_power.mean().filter(|_| is_all_computed(benchmark)),
         }))
     }
 }
 
-fn speed(progress: Progress) -> Speed {
+fn speed(progress: Progress, is_measured: bool) -> Speed {
     let active_s = progress.active_ms as f64 / 1000.0;
-    let is_measured = is_all_computed(progress) && active_s > 0.0;
+    let is_measured = is_measured && active_s > 0.0;
     let per_second = |count: u64| is_measured.then(|| count as f64 / active_s);
     Speed {
         active_s,
@@ -156,9 +162,10 @@ fn speed(progress: Progress) -> Speed {
 }
 
 /// Whether a model gave every answer. Samples run beside one another, so the seconds of those that the response cache
-/// answered cannot be told from the rest: with one of them, no figure over time is the model's alone.
-fn is_all_computed(progress: Progress) -> bool {
-    progress.cached_calls == 0
+/// answered cannot be told from the rest: with one of them, no figure over time is the model's alone. A benchmark that
+/// judges what another one recorded has no model under test at all.
+fn is_all_computed(benchmark: &Benchmark) -> bool {
+    benchmark.plan.source.is_none() && benchmark.progress.cached_calls == 0
 }
 
 #[cfg(test)]
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn speed_counts_what_was_computed() {
-        let speed = speed(COMPUTED);
+        let speed = speed(COMPUTED, true);
         assert_eq!((speed.samples_per_s, speed.prompt_tokens_per_s), (Some(5.0), Some(50.0)));
         assert_eq!(speed.completion_tokens_per_s, Some(0.0));
     }
@@ -190,13 +197,13 @@ mod tests {
 
     #[test]
     fn with_answers_from_the_cache_there_are_counts_and_no_rates() {
-        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED });
+        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED }, false);
         assert_eq!(rates(speed), [None; 3]);
         assert_eq!((speed.cached_samples, speed.cached_calls, speed.prompt_tokens), (6, 7, 100));
     }
 
     #[test]
     fn without_a_moment_of_work_there_are_no_rates() {
-        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED })), [None; 3]);
+        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED }, true)), [None; 3]);
     }
 }

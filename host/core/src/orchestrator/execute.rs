@@ -1,7 +1,6 @@
 //! Executes one claimed benchmark: rows in, records out, several samples in flight.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
@@ -10,15 +9,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::{Claim, LeaseKeeper};
-use super::order::SUBJECT;
-use super::recorder::{Part, Parts};
 use super::sample::SampleRunner;
 use super::{Event, Orchestrator};
-use crate::benchmark::{Benchmark, FewShotDraws, Lease, Progress, Status};
-use crate::dataset::{DatasetFiles, RowResult, Split};
+use crate::benchmark::{Benchmark, Lease, Progress, Status};
+use crate::dataset::RowResult;
 use crate::hardware::HardwareReading;
-use crate::model::{LoadedModel, Model, Origin};
-use crate::response_cache::ModelKey;
 use crate::sample::SampleRecord;
 use crate::{Error, Result};
 
@@ -99,52 +94,6 @@ impl Orchestrator {
             Err(Trouble::Benchmark(error)) => self.conclude(claim, Some(error)).await,
         }
     }
-
-    /// Loads all that the samples share.
-    async fn prepare(&self, benchmark: &Benchmark, draws: Option<FewShotDraws>) -> Result<SampleRunner> {
-        let plan = &benchmark.plan;
-        self.check_unchanged(&plan.split).await?;
-        let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
-        let mut parts = Parts::new();
-        let names = std::iter::once(SUBJECT).chain(plan.parts.keys().map(String::as_str));
-        let models: Vec<&Model> = std::iter::once(&plan.model).chain(plan.parts.values()).collect();
-        let loaded = self.models.acquire(&models).await?;
-        for ((name, pinned), loaded) in names.zip(models).zip(loaded) {
-            parts.insert(name.to_owned(), self.part(benchmark, pinned, loaded).await);
-        }
-        let examples = self.read_examples(plan, draws).await?;
-        Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples))
-    }
-
-    /// A loaded model, with the answers that it gave before where there are any.
-    async fn part(&self, benchmark: &Benchmark, model: &Model, loaded: Arc<dyn LoadedModel>) -> Part {
-        let key = ModelKey::new(&model.facts.digest, &self.ports.runner.computation());
-        let cache = &self.ports.response_cache;
-        // A cache that cannot be read costs the time of asking the model, no more.
-        let has_answers = benchmark.plan.response_cache
-            && cache.has_answers_of(&key).await.unwrap_or_else(|error| {
-                tracing::warn!(?error, "the response cache cannot be read");
-                false
-            });
-        Part { model: loaded, key, benchmark: benchmark.id, cache: has_answers.then(|| cache.clone()) }
-    }
-
-    /// A split is pinned by its content: other rows under the same name are another benchmark.
-    pub(super) async fn check_unchanged(&self, split: &Split) -> Result<()> {
-        let files = DatasetFiles {
-            name: split.name.clone(),
-            origin: Origin::Path,
-            splits: vec![(split.name.clone(), split.path.clone())],
-        };
-        let now = self.ports.datasets.inspect_files(files).await?;
-        if now.splits.iter().all(|now| now.digest == split.digest) {
-            return Ok(());
-        }
-        Err(Error::conflict(
-            "dataset-changed",
-            format!("the file of split `{}` is not the one that the benchmark was created on", split.name),
-        ))
-    }
 }
 
 /// The state of one execution.
@@ -202,7 +151,8 @@ impl<'a> Execution<'a> {
         };
         let finished = self.orchestrator.ports.benchmarks.finished_rows(self.benchmark.id).await;
         let finished = finished.map_err(Trouble::Store)?;
-        let rows = self.unfinished_rows(finished);
+        let recorded = self.recorded_rows().await.map_err(Trouble::Store)?;
+        let rows = self.unfinished_rows(finished, recorded);
         self.saved_at = Instant::now();
         self.readings.mark_unchanged();
         let driven = self.drive(&runner, rows).await;
@@ -261,7 +211,8 @@ impl<'a> Execution<'a> {
                     });
                 }
                 Some(record) = in_flight.next() => {
-                    if let Some(record) = record {
+                    let record: Result<Option<SampleRecord>> = record;
+                    if let Some(record) = record.map_err(Trouble::Store)? {
                         self.take(record).await?;
                     }
                 }
@@ -289,8 +240,20 @@ impl<'a> Execution<'a> {
         self.progress.failed >= EVIDENCE && exceeds(self.progress, self.benchmark.plan.max_failed)
     }
 
-    /// The rows of the plan that no earlier execution finished.
-    fn unfinished_rows(&self, finished: Vec<RangeInclusive<u64>>) -> BoxStream<'static, RowResult> {
+    /// The rows that the benchmark's source finished, which alone can be judged anew; all of them without a source.
+    async fn recorded_rows(&self) -> Result<Vec<RangeInclusive<u64>>> {
+        match &self.benchmark.plan.source {
+            Some(source) => self.orchestrator.ports.benchmarks.finished_rows(source.benchmark).await,
+            None => Ok(vec![0..=u64::MAX]),
+        }
+    }
+
+    /// The rows of the plan, out of those that are wanted, that no earlier execution finished.
+    fn unfinished_rows(
+        &self,
+        finished: Vec<RangeInclusive<u64>>,
+        wanted: Vec<RangeInclusive<u64>>,
+    ) -> BoxStream<'static, RowResult> {
         let plan = &self.benchmark.plan;
         let total = plan.rows;
         let start = finished.first().filter(|run| *run.start() == 0).map_or(0, |run| run.end() + 1);
@@ -305,8 +268,10 @@ impl<'a> Execution<'a> {
             .rows(&plan.split, start)
             .take_while(move |row| std::future::ready(index(row).is_none_or(|index| index < total)))
             .filter(move |row| {
-                let done = index(row).is_some_and(|index| finished.iter().any(|run| run.contains(&index)));
-                std::future::ready(!done)
+                let is_in = |runs: &[RangeInclusive<u64>], index| runs.iter().any(|run| run.contains(&index));
+                let is_left =
+                    index(row).is_none_or(|index| is_in(&wanted, index) && !is_in(&finished, index));
+                std::future::ready(is_left)
             })
             .boxed()
     }

@@ -66,7 +66,7 @@ impl Orchestrator {
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         check_columns(&order, split)?;
         let gold = order.gold_columns();
-        check_gold(&order, split, &gold)?;
+        check_gold(&order.columns, split, &order.dataset.name, &order.dataset.gold, &gold)?;
         let (few_shot, draws) = self.choose_examples(&order, split, rows).await?;
         let benchmark = Benchmark {
             id: BenchmarkId::new(),
@@ -99,6 +99,7 @@ impl Orchestrator {
                 limits: order.limits,
                 max_failed: order.max_failed,
                 response_cache: order.response_cache,
+                source: None,
             },
         };
         Ok((benchmark, draws))
@@ -120,7 +121,7 @@ impl NewBenchmark {
 /// A misspelt column is found here and not in every sample.
 fn check_columns(order: &NewBenchmark, split: &Split) -> Result<()> {
     if let Some(column) = order.columns.values().find(|column| !split.columns.contains(column)) {
-        return Err(unknown_column(order, split, column, "to rename"));
+        return Err(unknown_column(split, &order.dataset.name, column, "to rename"));
     }
     let mut seen = BTreeSet::new();
     match order.columns.values().find(|column| !seen.insert(*column)) {
@@ -132,13 +133,12 @@ fn check_columns(order: &NewBenchmark, split: &Split) -> Result<()> {
     }
 }
 
-fn unknown_column(order: &NewBenchmark, split: &Split, column: &str, purpose: &str) -> Error {
+fn unknown_column(split: &Split, dataset: &str, column: &str, purpose: &str) -> Error {
     Error::invalid(
         "unknown-column",
         format!(
-            "split `{}` of dataset `{}` has no column `{column}` {purpose}; its columns are {}",
+            "split `{}` of dataset `{dataset}` has no column `{column}` {purpose}; its columns are {}",
             split.name,
-            order.dataset.name,
             split.columns.join(", ")
         ),
     )
@@ -199,14 +199,21 @@ fn check_task(order: &NewBenchmark) -> Result<()> {
 }
 
 /// A gold column that the data lacks is most often a misspelt config, found here and not in every sample.
-fn check_gold(order: &NewBenchmark, split: &Split, gold: &BTreeSet<String>) -> Result<()> {
+/// `declared` are columns that the dataset says are gold, whether or not its first row has them.
+pub(super) fn check_gold(
+    columns: &BTreeMap<String, String>,
+    split: &Split,
+    dataset: &str,
+    declared: &[String],
+    gold: &BTreeSet<String>,
+) -> Result<()> {
     let is_there = |column: &String| {
-        let is_renamed = order.columns.values().any(|source| source == column);
-        order.columns.contains_key(column)
-            || !is_renamed && (split.columns.contains(column) || order.dataset.gold.contains(column))
+        let is_renamed = columns.values().any(|source| source == column);
+        columns.contains_key(column)
+            || !is_renamed && (split.columns.contains(column) || declared.contains(column))
     };
     match gold.iter().find(|column| !is_there(column)) {
         None => Ok(()),
-        Some(column) => Err(unknown_column(order, split, column, "for the gold answer")),
+        Some(column) => Err(unknown_column(split, dataset, column, "for the gold answer")),
     }
 }

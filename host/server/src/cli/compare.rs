@@ -49,8 +49,9 @@ fn for_people(view: &ComparisonView) -> String {
 }
 
 fn run(view: &ComparedView) -> String {
-    let ComparedView { id, status, model, task, dataset, split, few_shot } = view;
-    format!("{id} · {model} · {task} · {dataset}/{split} · {few_shot}-shot · {status}")
+    let ComparedView { id, status, model, task, dataset, split, few_shot, source } = view;
+    let source = source.as_ref().map_or(String::new(), |source| format!(" · {}", source.summary()));
+    format!("{id} · {model} · {task} · {dataset}/{split} · {few_shot}-shot · {status}{source}")
 }
 
 fn row(metric: &MetricComparisonView) -> Vec<String> {

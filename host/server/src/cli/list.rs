@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommonArguments, ListAction, OutputFormat, output, table};
 use crate::app::{App, AppConfig};
-use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView, PresetView};
+use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView, PresetView, SourceView};
 
 /// Benchmarks that a list shows, the newest.
 const BENCHMARKS: u32 = 200;
@@ -125,7 +125,7 @@ pub(super) async fn benchmarks(action: ListAction) -> Result<ExitCode> {
         ListAction::List { common } => {
             let page = open(&common).await?.benchmarks.list(None, None, BENCHMARKS).await?;
             let views: Vec<BenchmarkView> = page.items.into_iter().map(BenchmarkView::from).collect();
-            let header = ["id", "status", "model", "task", "dataset", "samples", "metric"];
+            let header = ["id", "status", "model", "task", "dataset", "samples", "metric", "source"];
             show_list(&common, &views, &header, &[5], |benchmark| {
                 let metric = benchmark.metrics.first();
                 vec![
@@ -138,6 +138,7 @@ pub(super) async fn benchmarks(action: ListAction) -> Result<ExitCode> {
                     metric.map_or(String::new(), |metric| {
                         format!("{} {}", metric.name, table::number(metric.value))
                     }),
+                    benchmark.source.as_ref().map_or(String::new(), SourceView::summary),
                 ]
             })
         }

@@ -5,7 +5,6 @@ mod group;
 mod progress;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 
 use llm_bench_core::benchmark::{Benchmark, Status};
@@ -21,7 +20,7 @@ use crate::order::{self, OrderRequest};
 use crate::preset::Preset;
 use crate::view::{BenchmarkView, SampleView};
 
-pub(super) use arguments::RunArguments;
+pub(super) use arguments::{ResultArguments, RunArguments, part};
 pub(super) use progress::style as progress_style;
 
 /// Samples read back at once for the samples file.
@@ -35,8 +34,7 @@ enum Work {
 
 pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
-    check_writable(arguments.output.as_deref())?;
-    check_writable(arguments.samples.as_deref())?;
+    arguments.result.check_writable()?;
     let (app, work) = tokio::select! {
         prepared = prepare(&arguments) => prepared?,
         () = stop.cancelled() => return Err(Error::cancelled("stopped before the benchmark began")),
@@ -45,14 +43,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         Work::Group(group) => group.run(&app, &arguments, &stop).await,
         Work::One(order) => {
             let benchmark = execute(&app, *order, &stop).await?;
-            let id = benchmark.id;
-            let code = report(benchmark, &arguments)?;
-            if let Some(path) = &arguments.samples {
-                let mut file = output::ResultFile::create(path)?;
-                write_samples(&app, id, None, &mut file).await?;
-                file.finish()?;
-            }
-            Ok(code)
+            report(&app, benchmark, &arguments.result).await
         }
     }
 }
@@ -126,18 +117,37 @@ async fn execute(app: &App, order: NewBenchmark, stop: &CancellationToken) -> Re
             "note: neither the dataset nor the task names a gold column, so the task sees whole rows",
         );
     }
+    with_progress(app, app.orchestrator.run(order, stop, announce)).await
+}
+
+/// Says which benchmark it is.
+pub(super) fn announce(benchmark: &Benchmark) {
+    output::note(&format!("benchmark {}", benchmark.id));
+}
+
+pub(super) async fn with_progress(
+    app: &App,
+    running: impl Future<Output = Result<Benchmark>>,
+) -> Result<Benchmark> {
     let progress = tokio::spawn(progress::show(app.orchestrator.events()));
-    let benchmark = app
-        .orchestrator
-        .run(order, stop, |benchmark| {
-            output::note(&format!("benchmark {}", benchmark.id));
-        })
-        .await;
+    let benchmark = running.await;
     progress.abort();
     benchmark
 }
 
-fn report(benchmark: Benchmark, arguments: &RunArguments) -> Result<ExitCode> {
+/// Gives out the result of a benchmark, and its samples where they are wanted.
+pub(super) async fn report(app: &App, benchmark: Benchmark, arguments: &ResultArguments) -> Result<ExitCode> {
+    let id = benchmark.id;
+    let code = report_metrics(benchmark, arguments)?;
+    if let Some(path) = &arguments.samples {
+        let mut file = output::ResultFile::create(path)?;
+        write_samples(app, id, None, &mut file).await?;
+        file.finish()?;
+    }
+    Ok(code)
+}
+
+fn report_metrics(benchmark: Benchmark, arguments: &ResultArguments) -> Result<ExitCode> {
     let status = benchmark.status;
     let view = BenchmarkView::from(benchmark);
     let text = match arguments.format {
@@ -158,9 +168,12 @@ fn report(benchmark: Benchmark, arguments: &RunArguments) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// A result that cannot be written must be known before the work, not after it.
-fn check_writable(path: Option<&Path>) -> Result<()> {
-    path.map_or(Ok(()), |path| output::ResultFile::create(path).map(drop))
+impl ResultArguments {
+    /// A result that cannot be written must be known before the work, not after it.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        let paths = [&self.output, &self.samples];
+        paths.into_iter().flatten().try_for_each(|path| output::ResultFile::create(path).map(drop))
+    }
 }
 
 /// Appends the samples of a benchmark, a line each; those of a group's member bear its name.

@@ -77,6 +77,22 @@ impl App {
 
     /// A component's file, a preset, or a plugin.
     pub(super) async fn task_or_file(&self, text: &str) -> Result<(Plugin, Option<TaskPreset>)> {
+        match self.component_file(text).await? {
+            Some(plugin) => Ok((plugin, None)),
+            None => self.task(text).await,
+        }
+    }
+
+    /// A component's file, or a plugin.
+    pub(super) async fn plugin_or_file(&self, text: &str) -> Result<Plugin> {
+        match self.component_file(text).await? {
+            Some(plugin) => Ok(plugin),
+            None => self.plugin(&text.parse()?).await,
+        }
+    }
+
+    /// The plugin in a file; none where the text names no file.
+    async fn component_file(&self, text: &str) -> Result<Option<Plugin>> {
         let (path, digest) = match text.split_once(DIGEST_MARK) {
             Some((path, digest)) => (path, Some(digest)),
             None => (text, None),
@@ -84,7 +100,7 @@ impl App {
         let is_component = Path::new(path).extension().is_some_and(|extension| extension == "wasm");
         let is_file = digest.is_some() || is_component || path.contains('/');
         if !is_file {
-            return self.task(text).await;
+            return Ok(None);
         }
         let path = Path::new(path);
         if !path.is_file() {
@@ -99,7 +115,7 @@ impl App {
                 "digest-mismatch",
                 format!("{} has the SHA-256 {}, not {expected}", path.display(), plugin.digest),
             )),
-            _ => Ok((plugin, None)),
+            _ => Ok(Some(plugin)),
         }
     }
 }

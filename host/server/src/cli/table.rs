@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use llm_bench_core::statistics::REPLICATES;
 
-use crate::view::{BenchmarkView, GroupView, MemberView, MetricView};
+use crate::view::{AgreementView, BenchmarkView, GroupView, MemberView, MetricView, SourceView};
 
 /// A table with a header; the columns named in `right` hold numbers.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
@@ -43,7 +43,11 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
     for (kind, count) in &view.failures {
         let _ = write!(text, ", {kind} {count}");
     }
-    text.push_str("\n\n");
+    text.push('\n');
+    if let Some(source) = &view.source {
+        text.push_str(&of_source(source));
+    }
+    text.push('\n');
     if !view.metrics.is_empty() {
         let rows = view
             .metrics
@@ -74,7 +78,9 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
         }
         text.push('\n');
     }
-    if let Some(speed) = &view.speed {
+    if let Some(speed) = view.speed.as_ref().filter(|_| view.source.is_some()) {
+        let _ = write!(text, "{:.2} s, no speed of a model", speed.active_s);
+    } else if let Some(speed) = &view.speed {
         let _ = write!(
             text,
             "{} samples/s, {} prompt and {} generated tokens/s, {:.2} s",
@@ -88,7 +94,7 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
         let _ = write!(text, ", peak memory {}", bytes(hardware.peak_process_memory_bytes));
     }
     text.push('\n');
-    if let Some(speed) = view.speed.filter(|speed| speed.cached_calls > 0) {
+    if let Some(speed) = view.speed.filter(|speed| view.source.is_none() && speed.cached_calls > 0) {
         let _ = writeln!(
             text,
             "{} of {} samples have answers from the response cache ({} calls), so there are no rates; --no-response-cache \
@@ -99,6 +105,31 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
         );
     }
     text
+}
+
+/// Where the answers of a benchmark come from, and whether it came to the same.
+fn of_source(source: &SourceView) -> String {
+    let mut text = format!("{}, of {}", source.summary(), source.task);
+    match &source.agreement {
+        Some(agreement) if agreement.identical => {
+            let _ = write!(text, ": all {} samples are identical", agreement.compared);
+        }
+        Some(agreement) => {
+            let _ = write!(text, ": {}", differing(agreement));
+        }
+        None => {}
+    }
+    text.push('\n');
+    text
+}
+
+/// How many samples differ, and which.
+pub(super) fn differing(agreement: &AgreementView) -> String {
+    const SHOWN: usize = 10;
+    let named: Vec<_> = agreement.samples.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if agreement.differing > named.len() as u64 { ", …" } else { "" };
+    let (differing, compared) = (agreement.differing, agreement.compared);
+    format!("{differing} of {compared} samples differ: {}{more}", named.join(", "))
 }
 
 /// A group: how each member ended, with its metrics, and these together.

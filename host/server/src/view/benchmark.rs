@@ -6,6 +6,7 @@ use llm_bench_core::benchmark::{Benchmark, Metric, Speed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::SourceView;
 use super::hardware::HardwareSummaryView;
 
 /// One evaluation of a model on a dataset by a task.
@@ -42,6 +43,9 @@ pub struct BenchmarkView {
     pub concurrency: u32,
     /// Whether answers that were recorded before could stand for the model's.
     pub response_cache: bool,
+    /// Where the answers come from, of a benchmark that judges what another one recorded. It has no rates, and its
+    /// tokens are those of models that its scorer asked.
+    pub source: Option<SourceView>,
     pub samples: SamplesView,
     /// What is kept of the samples: bytes of calls, solutions, gold answers, measurements and logs; a text that was kept
     /// already counts nothing.
@@ -105,7 +109,7 @@ pub struct SpeedView {
     pub completion_tokens_per_s: Option<f64>,
     /// Samples of which at least one call was answered from the response cache.
     pub cached_samples: u64,
-    /// Model calls that were answered from the response cache.
+    /// Model calls that were answered from the response cache, or, of a benchmark with a source, from its record.
     pub cached_calls: u64,
 }
 
@@ -134,6 +138,9 @@ impl From<Benchmark> for BenchmarkView {
             seed: plan.seed,
             concurrency: plan.concurrency,
             response_cache: plan.response_cache,
+            source: plan.source.map(|source| {
+                SourceView::new(source, outcome.and_then(|outcome| outcome.agreement.as_ref()))
+            }),
             recorded_bytes: progress.recorded_bytes,
             samples: SamplesView {
                 total: progress.total,

@@ -4,6 +4,8 @@ use llm_bench_core::statistics::{McNemar, McNemarTest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::SourceView;
+
 /// Two benchmarks over the same data, held against each other sample by sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ComparisonView {
@@ -28,6 +30,8 @@ pub struct ComparedView {
     pub dataset: String,
     pub split: String,
     pub few_shot: u32,
+    /// Where the answers come from, of a benchmark that judges what another one recorded.
+    pub source: Option<SourceView>,
 }
 
 /// How the samples of the two meet. Failed samples have no measurements.
@@ -105,7 +109,8 @@ impl ComparisonView {
 
 impl From<Benchmark> for ComparedView {
     fn from(benchmark: Benchmark) -> Self {
-        let Benchmark { id, status, plan, .. } = benchmark;
+        let Benchmark { id, status, plan, outcome, .. } = benchmark;
+        let agreement = outcome.as_ref().and_then(|outcome| outcome.agreement.as_ref());
         Self {
             id: id.to_string(),
             status: status.as_str().to_owned(),
@@ -114,6 +119,7 @@ impl From<Benchmark> for ComparedView {
             dataset: plan.dataset,
             split: plan.split.name,
             few_shot: plan.few_shot.map_or(0, |few_shot| few_shot.count),
+            source: plan.source.map(|source| SourceView::new(source, agreement)),
         }
     }
 }

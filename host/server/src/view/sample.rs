@@ -1,6 +1,6 @@
 use llm_bench_core::Json;
 use llm_bench_core::model::{ModelRequest, ModelResponse, Timings, TokenUsage};
-use llm_bench_core::sample::{CallOutcome, Failure, Measurement, ModelCall, SampleRecord};
+use llm_bench_core::sample::{CallOutcome, Failure, Measurement, ModelCall, Phase, SampleRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -24,6 +24,10 @@ pub struct SampleView {
     pub fuel: u64,
     pub peak_memory_bytes: u64,
     pub duration_ms: f64,
+    /// Whether solution, measurements or failure differ from those of the source's sample; absent where there is
+    /// none to compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<bool>,
     pub error: Option<FailureView>,
 }
 
@@ -45,6 +49,10 @@ pub struct MeasurementView {
 pub struct CallView {
     /// The contract's function: `generate`, `log-likelihood`, ….
     pub kind: String,
+    /// `solve` or `score`: what the call was made for; absent in calls that were not recorded by a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub phase: Option<Phase>,
     pub part: String,
     /// The requests of the call, in its order.
     #[schema(value_type = Vec<Object>)]
@@ -88,7 +96,7 @@ pub struct FailureView {
     pub kind: String,
     /// `read`, `solve` or `score`.
     #[schema(value_type = String)]
-    pub phase: llm_bench_core::sample::Phase,
+    pub phase: Phase,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backtrace: Option<String>,
@@ -114,6 +122,7 @@ impl From<SampleRecord> for SampleView {
             fuel: record.usage.fuel,
             peak_memory_bytes: record.usage.peak_memory_bytes,
             duration_ms: record.duration_ms,
+            differs: record.differs,
             error: record.failure.map(FailureView::from),
         }
     }
@@ -138,12 +147,13 @@ impl From<ModelCall> for CallView {
         let kind = call.request.kind().to_owned();
         let (response, error, error_code) = match call.outcome {
             CallOutcome::Response(response) => (response_array(&response), None, None),
-            CallOutcome::Error { code, message } => (Json::Null, Some(message), Some(code)),
+            CallOutcome::Error { code, message, .. } => (Json::Null, Some(message), Some(code)),
         };
         let TokenUsage { prompt, completion } = call.tokens;
         let Timings { queue_ms, tokenize_ms, prefill_ms, decode_ms } = call.timings;
         Self {
             kind,
+            phase: Some(call.phase),
             part: call.part,
             request: request_array(&call.request),
             response,

@@ -118,6 +118,7 @@ pub(super) async fn request_cancel(storage: &Storage, id: BenchmarkId, at: Times
             failures: sample::failures(&mut *transaction, id).await?,
             speed: Speed::default(),
             hardware: None,
+            agreement: None,
             error: None,
         };
         end(&mut transaction, id, Status::Cancelled, &outcome, at).await?;

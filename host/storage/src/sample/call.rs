@@ -6,11 +6,11 @@ use llm_bench_core::benchmark::SampleCursor;
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::model::{ModelRequest, Timings, TokenUsage};
 use llm_bench_core::response_cache::ResponseKey;
-use llm_bench_core::sample::{CallOutcome, ModelCall, SampleRecord};
+use llm_bench_core::sample::{CallOutcome, ModelCall, Phase, SampleRecord};
 use llm_bench_core::{Error, Json, Result};
 use sqlx::{FromRow, Sqlite, Transaction};
 
-use crate::column::{Count, Document, Id, Real};
+use crate::column::{Count, Document, Id, Real, Word};
 use crate::error::database_error;
 use crate::text::Texts;
 use crate::{Storage, json};
@@ -33,8 +33,8 @@ pub(super) async fn insert(
     const INSERT: &str =
         "INSERT INTO model_calls (benchmark_id, sample_index, repeat, position, part, kind, request,
             outcome, prompt_tokens, completion_tokens, queue_ms, tokenize_ms, prefill_ms, decode_ms,
-            response_key, is_cached)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            response_key, is_cached, phase)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         RETURNING octet_length(request) + octet_length(outcome)";
     let mut bytes = 0;
     for (position, (call, request)) in (0_i64..).zip(sample.calls.iter().zip(requests)) {
@@ -55,6 +55,7 @@ pub(super) async fn insert(
             .bind(Real(call.timings.decode_ms))
             .bind(call.key.as_ref().map(|key| key.0.as_slice()))
             .bind(call.is_cached)
+            .bind(Word(call.phase))
             .fetch_one(&mut **transaction)
             .await
             .map_err(database_error)?;
@@ -106,6 +107,7 @@ struct CallRow {
     decode_ms: Real,
     response_key: Option<Vec<u8>>,
     is_cached: bool,
+    phase: Word<Phase>,
 }
 
 impl CallRow {
@@ -115,6 +117,7 @@ impl CallRow {
             Error::internal("storage-unreadable", "a stored model call cannot be read").because(error)
         })?;
         Ok(ModelCall {
+            phase: self.phase.0,
             part: self.part,
             request,
             outcome: self.outcome.0,

@@ -13,6 +13,7 @@ use llm_bench_core::model::{
     TokenUsage,
 };
 use llm_bench_core::plugin::{Aggregation, MetricDeclaration};
+use llm_bench_core::rescore::{Source, Takes};
 use llm_bench_core::sample::{
     CallOutcome, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, SampleRecord, Solution,
 };
@@ -120,6 +121,17 @@ pub(crate) fn benchmark() -> Benchmark {
             limits: Limits::default(),
             max_failed: 0.1,
             response_cache: true,
+            source: Some(Source {
+                benchmark: BenchmarkId::new(),
+                task: PluginPin {
+                    name: "multiple-choice".to_owned(),
+                    version: "0.0.9".to_owned(),
+                    digest: "01".repeat(32),
+                },
+                takes: Takes::Calls,
+                recorded_parts: vec!["subject".to_owned()],
+                is_compared: true,
+            }),
         },
         status: Status::Queued,
         progress: Progress { total: 1_000, ..Progress::default() },
@@ -157,6 +169,7 @@ pub(crate) fn completed(index: u64) -> SampleRecord {
         target: Some(serde_json::Map::from_iter([("answer".to_owned(), "Paris".into())])),
         measurements: vec![measurement("acc", 1.0), measurement("acc_norm", 0.0)],
         calls: vec![ModelCall {
+            phase: Phase::Solve,
             part: "subject".to_owned(),
             request: ModelRequest::LogLikelihood(request.to_vec()),
             outcome: CallOutcome::Response(ModelResponse::LogLikelihood(response.to_vec())),
@@ -168,6 +181,7 @@ pub(crate) fn completed(index: u64) -> SampleRecord {
         usage: GuestUsage { fuel: 1_234_567, peak_memory_bytes: 1_114_112 },
         failure: None,
         duration_ms: 13.37,
+        differs: None,
     }
 }
 

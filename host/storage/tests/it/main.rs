@@ -8,6 +8,7 @@ mod lists;
 mod open;
 mod queue;
 mod registries;
+mod rescore;
 mod response_cache;
 mod samples;
 mod tokens;

@@ -7,6 +7,7 @@ use llm_bench_core::benchmark::{
 };
 use llm_bench_core::hardware::{GpuInfo, Gpus, HardwareInfo, HardwareSummary};
 use llm_bench_core::id::{BenchmarkId, WorkerId};
+use llm_bench_core::rescore::Agreement;
 use llm_bench_core::sample::{FailureCounts, FailureKind};
 
 use crate::common::{Database, at, benchmark, completed, failed, split};
@@ -59,6 +60,7 @@ fn outcome() -> Outcome {
             peak_gpu_memory_bytes: None,
             mean_gpu_power_watts: Some(70.1),
         }),
+        agreement: Some(Agreement { compared: 3, differing: 1, rows: vec![2] }),
         error: Some(ErrorNote { code: "too-many-failures".to_owned(), message: "10 % failed".to_owned() }),
     }
 }

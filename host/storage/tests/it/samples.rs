@@ -1,6 +1,7 @@
 //! Recording finished samples and reading them back.
 
 use futures::TryStreamExt;
+use llm_bench_core::ErrorKind;
 use llm_bench_core::benchmark::Progress;
 use llm_bench_core::id::{BenchmarkId, WorkerId};
 use llm_bench_core::model::{
@@ -8,7 +9,7 @@ use llm_bench_core::model::{
     Prompt, RankRequest, Role, Sampling, ScoringRequest, Timings, TokenUsage,
 };
 use llm_bench_core::sample::{
-    CallOutcome, FailureCounts, FailureKind, Measurement, ModelCall, Passage, SampleRecord, Solution,
+    CallOutcome, FailureCounts, FailureKind, Measurement, ModelCall, Passage, Phase, SampleRecord, Solution,
 };
 use sqlx::Connection;
 
@@ -184,6 +185,7 @@ async fn failures_are_counted_by_kind() {
 
 fn call(request: ModelRequest, response: ModelResponse) -> ModelCall {
     ModelCall {
+        phase: Phase::Solve,
         part: "judge".to_owned(),
         request,
         outcome: CallOutcome::Response(response),
@@ -243,7 +245,11 @@ fn hard_calls() -> Vec<ModelCall> {
             ModelResponse::Rank(singles.to_vec()),
         ),
         ModelCall {
-            outcome: CallOutcome::Error { code: "model-busy".to_owned(), message: "wait".to_owned() },
+            outcome: CallOutcome::Error {
+                kind: ErrorKind::Unavailable,
+                code: "model-busy".to_owned(),
+                message: "wait".to_owned(),
+            },
             ..call(ModelRequest::CountTokens(texts), ModelResponse::CountTokens(Vec::new()))
         },
     ]

@@ -56,7 +56,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "JSON|@FILE")]
     pub(super) config: Option<String>,
     /// A model for a further part of the task, such as judge=M.
-    #[arg(long = "part", value_name = "NAME=M", value_parser = |text: &str| pair(text, "PART=MODEL, such as judge=tiny-llama"))]
+    #[arg(long = "part", value_name = "NAME=M", value_parser = part)]
     pub(super) parts: Vec<(String, String)>,
     /// [default: 1234]
     #[arg(long, value_name = "N")]
@@ -82,15 +82,8 @@ pub struct RunArguments {
     /// Ask the model again, also what it was asked and answered before.
     #[arg(long)]
     pub(super) no_response_cache: bool,
-    /// A table for people, or JSON for machines.
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) format: OutputFormat,
-    /// Write the result to a file instead of standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-    /// Write one JSON line per sample, in dataset order, with every model call.
-    #[arg(long, value_name = "FILE")]
-    pub(super) samples: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) result: ResultArguments,
     /// Run each model in a child process, as `serve` does: one that crashes, hangs or wants all memory fails alone.
     #[arg(long)]
     pub(super) model_process: bool,
@@ -102,6 +95,20 @@ pub struct RunArguments {
     pub(super) sandbox: SandboxArguments,
     #[command(flatten)]
     pub(super) data: DataArguments,
+}
+
+/// Where the result of a benchmark goes.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ResultArguments {
+    /// A table for people, or JSON for machines.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: OutputFormat,
+    /// Write the result to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Write one JSON line per sample, in dataset order, with every model call.
+    #[arg(long, value_name = "FILE")]
+    pub(super) samples: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -169,6 +176,11 @@ impl RunArguments {
             response_cache: self.no_response_cache.then_some(false),
         })
     }
+}
+
+/// A model for a part.
+pub(in crate::cli) fn part(text: &str) -> Result<(String, String), String> {
+    pair(text, "PART=MODEL, such as judge=tiny-llama")
 }
 
 /// Two words with `=` between them; `form` shows what is expected.

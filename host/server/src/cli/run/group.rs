@@ -95,7 +95,7 @@ impl Group {
             && finished.iter().all(|(_, benchmark)| benchmark.status == Status::Completed);
         skipped.extend(waiting.map(|(name, _)| SkippedView { name, reason: "stopped before it".to_owned() }));
 
-        if let Some(path) = &arguments.samples {
+        if let Some(path) = &arguments.result.samples {
             let mut file = output::ResultFile::create(path)?;
             for (name, benchmark) in &finished {
                 super::write_samples(app, benchmark.id, Some(name), &mut file).await?;
@@ -103,11 +103,11 @@ impl Group {
             file.finish()?;
         }
         let view = view(self.preset, finished, skipped, all_completed);
-        let text = match arguments.format {
+        let text = match arguments.result.format {
             OutputFormat::Json => output::json(&view)?,
             OutputFormat::Table => table::group(&view),
         };
-        match &arguments.output {
+        match &arguments.result.output {
             Some(path) => output::write_file(path, &text)?,
             None => output::print(&text)?,
         }
