@@ -16,8 +16,9 @@ use crate::plugins;
 use crate::setup::Ready;
 use crate::workspace::Workspace;
 
-/// The plugin that does everything forbidden. It shows what the sandbox stops, and is no built-in.
-const HOSTILE: &str = "hostile";
+/// Strangers' plugins, which are no built-ins: one does everything forbidden and shows what the sandbox stops, one
+/// flatters every model and shows what a verification finds.
+const STRANGERS: [&str; 2] = ["cheater", "hostile"];
 
 /// Lays out the target directory for the development build.
 pub(crate) fn develop(workspace: &Workspace, ready: &Ready) -> Result<()> {
@@ -45,7 +46,7 @@ pub(crate) fn content(workspace: &Workspace, ready: &Ready) -> Result<Content> {
     }
 
     for plugin in plugins::build(workspace, &ready.wasm_toolchain)? {
-        let folder = if plugin.name == HOSTILE { "demo" } else { "plugins" };
+        let folder = if STRANGERS.contains(&plugin.name.as_str()) { "demo" } else { "plugins" };
         content.file(share.join(folder).join(format!("{}.wasm", plugin.name)), plugin.component);
     }
     for assets in ["models", "datasets", "presets"] {

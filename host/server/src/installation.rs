@@ -48,9 +48,14 @@ impl Installation {
         self.share("presets")
     }
 
-    /// The plugin of a stranger that `llm-bench demo` uploads.
+    /// The plugin that `llm-bench demo` uploads to show what the sandbox stops.
     pub fn hostile_plugin(&self) -> PathBuf {
         self.share("demo").join("hostile.wasm")
+    }
+
+    /// The plugin that `llm-bench demo` uploads to show what a verification finds.
+    pub fn cheating_plugin(&self) -> PathBuf {
+        self.share("demo").join("cheater.wasm")
     }
 
     fn share(&self, folder: &str) -> PathBuf {

@@ -32,6 +32,11 @@ pub(crate) fn hostile_plugin() -> PathBuf {
     target_folder().join("share/llm-bench/demo/hostile.wasm")
 }
 
+/// The plugin that flatters every model.
+pub(crate) fn cheating_plugin() -> PathBuf {
+    target_folder().join("share/llm-bench/demo/cheater.wasm")
+}
+
 /// The model that ships with the program.
 pub(crate) fn bundled_model() -> PathBuf {
     target_folder().join("share/llm-bench/models/tiny-llama")

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::serve::Server;
-use super::{output, run, stop, table};
+use super::{output, run, stop, table, verify};
 use crate::app::AppConfig;
 use crate::installation::Installation;
 use crate::view::BenchmarkView;
@@ -29,6 +29,8 @@ const TOUR: [(&str, &str, u32); 6] = [
 ];
 /// The benchmark of the tour that runs again beside the attacks: the longest one.
 const NEIGHBOUR: usize = 2;
+/// The benchmark of the tour whose score is verified.
+const HONEST: usize = 0;
 /// What the stranger's plugin tries, as its config calls it and as a person would, and how that must end.
 const ATTACKS: [(&str, &str, &str); 5] = [
     ("read-file", "read a file", "denied"),
@@ -59,12 +61,13 @@ async fn tour() -> Result<ExitCode> {
 
     let benchmarks = measure(&client).await?;
     let untouched = contain(&client, &installation, &benchmarks).await?;
+    let exposed = expose(&client, &installation, &benchmarks).await?;
 
     stop.cancel();
     server.finished().await?;
     output::print(FAREWELL)?;
     let complete = benchmarks.iter().all(|benchmark| benchmark.status == "completed");
-    Ok(if complete && untouched { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if complete && untouched && exposed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 const FAREWELL: &str = "
@@ -183,6 +186,40 @@ async fn contain(client: &Client, installation: &Installation, benchmarks: &[Ben
         neighbour.samples.total
     ))?;
     Ok(all_refused && undisturbed)
+}
+
+/// Uploads a plugin that flatters the model, and verifies its score beside an honest one. Says whether the cheat was
+/// found out, and the honest score is as trustworthy as it looks.
+async fn expose(client: &Client, installation: &Installation, benchmarks: &[BenchmarkView]) -> Result<bool> {
+    let plugin = client.upload(&installation.cheating_plugin()).await?;
+    let (honest, dataset, _) = TOUR[HONEST];
+    output::print(&format!(
+        "\n3. Another stranger's plugin, {}@{}, flatters. Its solutions and those of {honest} are scored again,\n   also \
+         with the gold answers of other samples and blank.\n\n",
+        plugin.name, plugin.version
+    ))?;
+    let created = client.create(&order(&plugin.name, dataset, 0)).await?;
+    let flattered = client.wait(&created.id, |_| {}).await?;
+    let mut rows = Vec::new();
+    let mut trusted = Vec::new();
+    for benchmark in benchmarks.get(HONEST).into_iter().chain([&flattered]) {
+        let verified = client.verify(&benchmark.id).await?;
+        for metric in &verified.metrics {
+            rows.push(vec![
+                benchmark.task.clone(),
+                metric.name.clone(),
+                table::number(metric.real.value),
+                table::number(metric.shuffled.value),
+                table::number(metric.blank.value),
+                if verified.agreement.identical { "as stored" } else { "NOT AS STORED" }.to_owned(),
+                verify::in_words(&metric.verdict).to_owned(),
+            ]);
+        }
+        trusted.push(verified.agreement.identical && !verified.ignores_gold);
+    }
+    let header = ["task", "metric", "own gold", "shuffled gold", "blank", "scored again", "verdict"];
+    output::print(&table::table(&header, &[2, 3, 4], rows))?;
+    Ok(trusted == [true, false])
 }
 
 fn first_line(message: &str) -> String {

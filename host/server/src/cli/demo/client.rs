@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::page::PageView;
 use crate::problem::Problem;
-use crate::view::{BenchmarkView, PluginView, SampleView};
+use crate::view::{BenchmarkView, PluginView, SampleView, VerificationView};
 
 /// How often progress is asked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -52,6 +52,11 @@ impl Client {
         })?;
         let request = self.http.post(format!("{}/plugins", self.base));
         send(request.header(header::CONTENT_TYPE, "application/wasm").body(bytes)).await
+    }
+
+    /// Scores the stored solutions of a benchmark again.
+    pub(super) async fn verify(&self, id: &str) -> Result<VerificationView> {
+        send(self.http.post(format!("{}/benchmarks/{id}/verify", self.base))).await
     }
 
     /// Kind and message of the first sample that failed.
