@@ -33,6 +33,7 @@ async fn every_address_of_the_api_asks_for_its_role() {
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             if path == "/api/v1/health" {
+                assert_eq!(document["paths"][path]["get"]["security"], json!([{}]));
                 assert_eq!(status(host.request(method, path)).await, StatusCode::OK);
                 continue;
             }

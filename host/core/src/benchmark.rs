@@ -116,6 +116,23 @@ pub struct Progress {
     pub active_ms: u64,
 }
 
+impl Benchmark {
+    /// A benchmark that waits for its turn, with all its samples before it.
+    pub(crate) fn queued(plan: Plan, total: u64, created_at: Timestamp) -> Self {
+        Self {
+            id: BenchmarkId::new(),
+            plan,
+            status: Status::Queued,
+            progress: Progress { total, ..Progress::default() },
+            created_at,
+            started_at: None,
+            finished_at: None,
+            outcome: None,
+            cancel_requested: false,
+        }
+    }
+}
+
 impl Progress {
     pub fn finished(&self) -> u64 {
         self.completed + self.failed

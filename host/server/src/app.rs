@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use llm_bench_core::access::Access;
 use llm_bench_core::audit::AuditLog;
 use llm_bench_core::benchmark::BenchmarkRepository;
@@ -60,7 +61,7 @@ pub struct AppConfig {
 }
 
 /// Where the guests of plugins run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum SandboxProcess {
     /// On threads of this process.
     #[default]

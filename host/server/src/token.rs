@@ -28,4 +28,17 @@ impl App {
         let (token, secret) = self.access.create(name, role, random, actor).await?;
         Ok(CreatedTokenView { token: token.into(), secret: secret.expose().to_owned() })
     }
+
+    /// Makes an administrator's token for a server that never had one, and gives its text.
+    pub(crate) async fn first_token(&self) -> Result<Option<String>> {
+        if !self.access.tokens.is_empty().await? {
+            return Ok(None);
+        }
+        match self.create_token(Name::new("first-start")?, Role::Admin, Actor::CommandLine).await {
+            Ok(created) => Ok(Some(created.secret)),
+            // Another server on the same data folder was faster.
+            Err(Error { code, .. }) if code == "token-exists" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::lease::Claim;
 use super::{Orchestrator, execute};
 use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
 use crate::hardware::HardwareSummary;
+use crate::rescore::Source;
 use crate::sample::FailureCounts;
 use crate::statistics::{Aggregator, Moments};
 use crate::{Error, Result};
@@ -49,7 +50,6 @@ impl Orchestrator {
         failures: FailureCounts,
         error: Option<ErrorNote>,
     ) -> Result<()> {
-        let is_measured = is_all_computed(benchmark);
         let agreement = match &benchmark.plan.source {
             Some(source) if source.is_compared => Some(self.ports.benchmarks.agreement(benchmark.id).await?),
             _ => None,
@@ -57,7 +57,7 @@ impl Orchestrator {
         let outcome = Outcome {
             metrics: self.aggregate(benchmark).await?,
             failures,
-            speed: speed(benchmark.progress, is_measured),
+            speed: speed(benchmark.progress, benchmark.plan.source.as_ref()),
             hardware: self.summarise_hardware(benchmark).await?,
             agreement,
             error,
@@ -140,14 +140,16 @@ impl Orchestrator {
             peak_process_memory_bytes: process_memory,
             peak_used_memory_bytes: used_memory,
             peak_gpu_memory_bytes: gpu_memory,
-            mean_gpu_power_watts: gpu_power.mean().filter(|_| is_all_computed(benchmark)),
+            mean_gpu_power_watts: gpu_power
+                .mean()
+                .filter(|_| is_all_computed(benchmark.progress, benchmark.plan.source.as_ref())),
         }))
     }
 }
 
-fn speed(progress: Progress, is_measured: bool) -> Speed {
+fn speed(progress: Progress, source: Option<&Source>) -> Speed {
     let active_s = progress.active_ms as f64 / 1000.0;
-    let is_measured = is_measured && active_s > 0.0;
+    let is_measured = is_all_computed(progress, source) && active_s > 0.0;
     let per_second = |count: u64| is_measured.then(|| count as f64 / active_s);
     Speed {
         active_s,
@@ -164,14 +166,17 @@ fn speed(progress: Progress, is_measured: bool) -> Speed {
 /// Whether a model gave every answer. Samples run beside one another, so the seconds of those that the response cache
 /// answered cannot be told from the rest: with one of them, no figure over time is the model's alone. A benchmark that
 /// judges what another one recorded has no model under test at all.
-fn is_all_computed(benchmark: &Benchmark) -> bool {
-    benchmark.plan.source.is_none() && benchmark.progress.cached_calls == 0
+fn is_all_computed(progress: Progress, source: Option<&Source>) -> bool {
+    source.is_none() && progress.cached_calls == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::benchmark::PluginPin;
+    use crate::id::BenchmarkId;
     use crate::model::TokenUsage;
+    use crate::rescore::Takes;
 
     const COMPUTED: Progress = Progress {
         total: 10,
@@ -186,7 +191,7 @@ mod tests {
 
     #[test]
     fn speed_counts_what_was_computed() {
-        let speed = speed(COMPUTED, true);
+        let speed = speed(COMPUTED, None);
         assert_eq!((speed.samples_per_s, speed.prompt_tokens_per_s), (Some(5.0), Some(50.0)));
         assert_eq!(speed.completion_tokens_per_s, Some(0.0));
     }
@@ -197,13 +202,25 @@ mod tests {
 
     #[test]
     fn with_answers_from_the_cache_there_are_counts_and_no_rates() {
-        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED }, false);
+        let speed = speed(Progress { cached_samples: 6, cached_calls: 7, ..COMPUTED }, None);
         assert_eq!(rates(speed), [None; 3]);
         assert_eq!((speed.cached_samples, speed.cached_calls, speed.prompt_tokens), (6, 7, 100));
     }
 
     #[test]
     fn without_a_moment_of_work_there_are_no_rates() {
-        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED }, true)), [None; 3]);
+        assert_eq!(rates(speed(Progress { active_ms: 0, ..COMPUTED }, None)), [None; 3]);
+    }
+
+    #[test]
+    fn what_only_judges_a_record_has_no_rates() {
+        let source = Source {
+            benchmark: BenchmarkId::new(),
+            task: PluginPin { name: "t".to_owned(), version: "1.0.0".to_owned(), digest: String::new() },
+            takes: Takes::Calls,
+            recorded_parts: Vec::new(),
+            is_compared: true,
+        };
+        assert_eq!(rates(speed(COMPUTED, Some(&source))), [None; 3]);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin, Progress, Status};
+use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
 use crate::dataset::{Dataset, Split};
-use crate::id::BenchmarkId;
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::orchestrator::{FewShotOrder, Orchestrator};
@@ -68,41 +67,31 @@ impl Orchestrator {
         let gold = order.gold_columns();
         check_gold(&order.columns, split, &order.dataset.name, &order.dataset.gold, &gold)?;
         let (few_shot, draws) = self.choose_examples(&order, split, rows).await?;
-        let benchmark = Benchmark {
-            id: BenchmarkId::new(),
-            status: Status::Queued,
-            progress: Progress { total: rows, ..Progress::default() },
-            created_at: self.ports.clock.now(),
-            started_at: None,
-            finished_at: None,
-            outcome: None,
-            cancel_requested: false,
-            plan: Plan {
-                task: PluginPin {
-                    name: order.task.name.to_string(),
-                    version: order.task.version,
-                    digest: order.task.digest,
-                },
-                split: split.clone(),
-                dataset: order.dataset.name,
-                model: order.model,
-                parts: order.parts,
-                config: order.config,
-                metrics,
-                gold: gold.into_iter().collect(),
-                rows,
-                few_shot,
-                columns: order.columns,
-                preset: order.preset,
-                seed: order.seed,
-                concurrency: order.concurrency,
-                limits: order.limits,
-                max_failed: order.max_failed,
-                response_cache: order.response_cache,
-                source: None,
+        let plan = Plan {
+            task: PluginPin {
+                name: order.task.name.to_string(),
+                version: order.task.version,
+                digest: order.task.digest,
             },
+            split: split.clone(),
+            dataset: order.dataset.name,
+            model: order.model,
+            parts: order.parts,
+            config: order.config,
+            metrics,
+            gold: gold.into_iter().collect(),
+            rows,
+            few_shot,
+            columns: order.columns,
+            preset: order.preset,
+            seed: order.seed,
+            concurrency: order.concurrency,
+            limits: order.limits,
+            max_failed: order.max_failed,
+            response_cache: order.response_cache,
+            source: None,
         };
-        Ok((benchmark, draws))
+        Ok((Benchmark::queued(plan, rows, self.ports.clock.now()), draws))
     }
 }
 

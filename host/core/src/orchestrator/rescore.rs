@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Orchestrator;
 use super::order::{SUBJECT, check_gold};
-use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin, Progress, Status};
+use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
 use crate::id::BenchmarkId;
 use crate::model::Model;
 use crate::plugin::{Plugin, gold_columns};
@@ -63,36 +63,27 @@ impl Orchestrator {
             self.check_unchanged(&few_shot.split).await?;
         }
         let draws = self.ports.benchmarks.few_shot_draws(source.id).await?;
-        let benchmark = Benchmark {
-            id: BenchmarkId::new(),
-            status: Status::Queued,
-            progress: Progress { total: source.progress.finished(), ..Progress::default() },
-            created_at: self.ports.clock.now(),
-            started_at: None,
-            finished_at: None,
-            outcome: None,
-            cancel_requested: false,
-            plan: Plan {
-                source: Some(Source {
-                    benchmark: source.id,
-                    task: source.plan.task.clone(),
-                    takes: order.takes,
-                    recorded_parts,
-                    is_compared: metrics == source.plan.metrics,
-                }),
-                task: PluginPin {
-                    name: order.plugin.name.to_string(),
-                    version: order.plugin.version,
-                    digest: order.plugin.digest,
-                },
-                config,
-                parts,
-                metrics,
-                gold: gold.into_iter().collect(),
-                ..source.plan
+        let total = source.progress.finished();
+        let plan = Plan {
+            source: Some(Source {
+                benchmark: source.id,
+                task: source.plan.task.clone(),
+                takes: order.takes,
+                recorded_parts,
+                is_compared: metrics == source.plan.metrics,
+            }),
+            task: PluginPin {
+                name: order.plugin.name.to_string(),
+                version: order.plugin.version,
+                digest: order.plugin.digest,
             },
+            config,
+            parts,
+            metrics,
+            gold: gold.into_iter().collect(),
+            ..source.plan
         };
-        Ok((benchmark, draws))
+        Ok((Benchmark::queued(plan, total, self.ports.clock.now()), draws))
     }
 }
 

@@ -133,12 +133,19 @@ fn bounded(what: &str, text: &str, most: usize) -> Result<(), Wrong> {
     Err(format!("its {what} has {} bytes; at most {most} are allowed", text.len()))
 }
 
-/// The beginning of a guest's text, for a sentence.
+/// The beginning of a guest's text, for a sentence; of at most so many characters, all of them harmless.
 pub(crate) fn shown(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let mut rest = text.chars();
+    let mut shown: String = rest.by_ref().take(most).map(harmless).collect();
+    if rest.next().is_some() {
+        shown.push('…');
     }
+    shown
+}
+
+/// The character, unless it is one that could steer a terminal.
+pub(crate) fn harmless(c: char) -> char {
+    if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }
 }
 
 #[cfg(test)]
@@ -183,6 +190,14 @@ mod tests {
         assert!(refusal(|raw| raw.parts.push("root".into())).contains("`root` is none of"));
         assert!(refusal(|raw| raw.parts.push("judge".into())).contains("twice"));
         assert!(refusal(|raw| raw.description = "x".repeat(5000)).contains("5000 bytes"));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_guests_text_is_short_and_steers_nothing() {
+        assert_eq!(shown("naïve\ttext\n", 20), "naïve\ttext\n");
+        assert_eq!(shown("naïve", 5), "naïve");
+        assert_eq!(shown("naïve", 3), "naï…");
+        assert_eq!(shown("\u{1b}[2J\u{9b}", 20), "\u{fffd}[2J\u{fffd}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::convert::lift::harmless;
+
 /// Bytes that one write may hand over.
 const WRITE_BYTES: usize = 65_536;
 
@@ -39,8 +41,7 @@ impl Log {
         }
         let dropped = tail.dropped;
         let text = String::from_utf8_lossy(tail.bytes.make_contiguous());
-        let shown = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
-        let text: String = text.chars().map(shown).collect();
+        let text: String = text.chars().map(harmless).collect();
         Some(if dropped == 0 { text } else { format!("[{dropped} bytes before]\n{text}") })
     }
 }

@@ -324,22 +324,15 @@ fn broken(error: &Error) -> Broken {
 
 /// What a child says of a call, held against what a call can be.
 fn bounded(end: End, limits: &Limits) -> Finished<Output> {
-    let text = |text: &str, most: usize| {
-        let shown = shown(text, most);
-        shown
-            .chars()
-            .map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c })
-            .collect()
-    };
     let End { result, log, mut usage } = end;
     usage.fuel = usage.fuel.min(limits.fuel);
     usage.peak_memory_bytes = usage.peak_memory_bytes.min(limits.memory_bytes);
     let result = result.map_err(|Break { kind, message, backtrace }| Broken {
         kind,
-        message: text(&message, MESSAGE_CHARS),
-        backtrace: backtrace.map(|backtrace| text(&backtrace, BACKTRACE_CHARS)),
+        message: shown(&message, MESSAGE_CHARS),
+        backtrace: backtrace.map(|backtrace| shown(&backtrace, BACKTRACE_CHARS)),
     });
     // The log itself, and a line on what was dropped of it.
-    let log = log.map(|log| text(&log, limits.log_bytes as usize + 64));
+    let log = log.map(|log| shown(&log, limits.log_bytes as usize + 64));
     Finished { result, log, usage }
 }

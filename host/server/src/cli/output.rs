@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::plain::{self, plain};
 
-/// Prints text to standard output, what would steer a terminal shown instead. A reader that has gone away, as `head` does, is not an error.
+/// Prints text to standard output, what would steer a terminal shown instead. A reader that has gone away, as `head`
+/// does, is not an error.
 pub(super) fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush()) {

@@ -67,7 +67,7 @@ async fn prepare(arguments: &RescoreArguments) -> Result<(App, NewRescore)> {
         data_dir: arguments.data.data_dir.clone(),
         models: arguments.models.options(true)?,
         settings: Settings { record_bytes: arguments.record.bytes(), ..Settings::default() },
-        sandbox: arguments.sandbox.process(),
+        sandbox: arguments.sandbox.process,
     };
     let app = App::open(config, CancellationToken::new()).await?;
     let (plugin, takes) = match (&arguments.task, &arguments.scorer) {

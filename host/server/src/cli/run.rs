@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
 async fn prepare(arguments: &RunArguments) -> Result<(App, Work)> {
     let models = arguments.models.options(!arguments.model_process)?;
     let settings = Settings { record_bytes: arguments.record.bytes(), ..Settings::default() };
-    let sandbox = arguments.sandbox.process();
+    let sandbox = arguments.sandbox.process;
     let data_dir = arguments.data.data_dir.clone();
     let config = AppConfig { data_dir, settings, models, sandbox };
     // The hardware is watched to the end, also of a run that is stopped.

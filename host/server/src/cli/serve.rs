@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::model_arguments::ModelArguments;
 use super::sandbox_arguments::SandboxArguments;
-use super::{DataArguments, RecordArguments, output, stop, tokens};
+use super::{DataArguments, RecordArguments, output, stop};
 use crate::app::{App, AppConfig};
 use crate::routes::{self, AllowedHosts, Openness};
 
@@ -57,7 +57,7 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         ..Settings::default()
     };
     let models = arguments.models.options(arguments.models_in_process)?;
-    let sandbox = arguments.sandbox.process();
+    let sandbox = arguments.sandbox.process;
     let config = AppConfig { data_dir: arguments.data.data_dir, settings, models, sandbox };
     let server = Server::start(arguments.listen, config, stop.clone()).await?;
     if let Some(secret) = &server.first_token {
@@ -99,7 +99,7 @@ impl Server {
         let (openness, first_token) = if address.ip().is_loopback() {
             (Openness::UntilThereIsAToken, None)
         } else {
-            (Openness::Closed, tokens::first(&app).await?)
+            (Openness::Closed, app.first_token().await?)
         };
         let router = routes::router(app.clone(), AllowedHosts::of(address), openness);
         let stopping = stop.clone().cancelled_owned();

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use llm_bench_core::Result;
 use llm_bench_core::access::Role;
 use llm_bench_core::audit::Actor;
 use llm_bench_core::name::Name;
-use llm_bench_core::{Error, Result};
 
 use super::{CommonArguments, OutputFormat, list, output};
 use crate::view::{AuditEntryView, TokenView};
@@ -119,18 +119,4 @@ pub(super) async fn audit(arguments: AuditArguments) -> Result<ExitCode> {
 /// A time to the second.
 fn seconds(time: jiff::Timestamp) -> String {
     format!("{time:.0}")
-}
-
-/// Makes the first token of a server that listens beyond this machine and has none.
-pub(super) async fn first(app: &crate::app::App) -> Result<Option<String>> {
-    if !app.access.tokens.is_empty().await? {
-        return Ok(None);
-    }
-    let name = Name::new("first-start")?;
-    match app.create_token(name, Role::Admin, Actor::CommandLine).await {
-        Ok(created) => Ok(Some(created.secret)),
-        // Another server on the same data folder was faster.
-        Err(Error { code, .. }) if code == "token-exists" => Ok(None),
-        Err(error) => Err(error),
-    }
 }

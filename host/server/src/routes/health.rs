@@ -9,8 +9,9 @@ pub struct HealthView {
     pub version: String,
 }
 
-/// Whether the server answers.
-#[utoipa::path(get, path = "/api/v1/health", tag = "host", responses((status = 200, body = HealthView)))]
+/// Whether the server answers. Needs no token.
+#[utoipa::path(get, path = "/api/v1/health", tag = "host", security(()),
+    responses((status = 200, body = HealthView)))]
 pub(super) async fn show() -> axum::Json<HealthView> {
     axum::Json(HealthView { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
 }
