@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::processes::{children, signal};
 use crate::support::{Host, hostile_plugin, json_of, program, run};
 
+const HERE: [&str; 2] = ["--sandbox-process", "in-process"];
 const ISOLATED: [&str; 2] = ["--sandbox-process", "isolated"];
 
 fn attack(behaviour: &str) -> Value {
@@ -19,7 +20,7 @@ fn attack(behaviour: &str) -> Value {
 #[tokio::test]
 async fn every_attack_is_contained_in_its_own_process_as_it_is_in_the_hosts() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let hosts = [Host::start(here.path()), Host::start_with(there.path(), &ISOLATED)];
+    let hosts = [Host::start_with(here.path(), &HERE), Host::start_with(there.path(), &ISOLATED)];
     let mut ends = Vec::new();
     for host in &hosts {
         host.upload(&hostile_plugin()).await;
@@ -74,7 +75,7 @@ fn multiple_choice_gives_the_same_bytes_in_its_own_process() {
     let data = tempfile::tempdir().unwrap();
     let arguments = ["run", "--model", "tiny-llama", "--task", "multiple-choice", "--dataset", "capitals"];
     let mut seen = Vec::new();
-    for (name, options) in [("here", &[][..]), ("there", &ISOLATED)] {
+    for (name, options) in [("here", HERE), ("there", ISOLATED)] {
         let samples = data.path().join(format!("{name}.jsonl"));
         let file = samples.to_str().unwrap();
         // One after the other: what a model computes beside it changes the last digits of a sum.
@@ -89,7 +90,7 @@ fn multiple_choice_gives_the_same_bytes_in_its_own_process() {
             "--samples",
             file,
         ];
-        let report = json_of(&run(data.path(), &[&arguments[..], &further, options].concat()));
+        let report = json_of(&run(data.path(), &[&arguments[..], &further, &options].concat()));
         let lines = std::fs::read_to_string(samples).unwrap();
         let samples: Vec<Value> = lines
             .lines()

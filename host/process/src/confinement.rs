@@ -122,5 +122,10 @@ pub fn lacking() -> Vec<&'static str> {
 }
 
 fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::internal("process-limits", "the process cannot confine itself").because(error)
+    let error = error.into();
+    let message = format!(
+        "the process cannot confine itself: {error}; what it runs in, such as a container, has to allow limits, seccomp and \
+         Landlock"
+    );
+    Error::unavailable("process-limits", message).because(error)
 }

@@ -61,13 +61,19 @@ pub struct AppConfig {
 }
 
 /// Where the guests of plugins run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SandboxProcess {
     /// On threads of this process.
-    #[default]
     InProcess,
     /// Those of each plugin in a confined process of their own.
     Isolated,
+}
+
+impl Default for SandboxProcess {
+    /// Isolated where the system can.
+    fn default() -> Self {
+        if cfg!(target_os = "linux") { Self::Isolated } else { Self::InProcess }
+    }
 }
 
 /// How models run. Each has a process of its own unless it is wanted in this one.

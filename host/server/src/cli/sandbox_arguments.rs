@@ -6,8 +6,8 @@ use crate::app::SandboxProcess;
 
 #[derive(Debug, Args)]
 pub(super) struct SandboxArguments {
-    /// Where plugins run. Either way they are WebAssembly under limits; `isolated` adds, on Linux, a process for each
-    /// plugin that has no files, no network and no way to start a program, at the cost of some speed.
+    /// Where plugins run. Either way they are WebAssembly under limits; `isolated`, which is for Linux and the default
+    /// there, adds a process for each plugin that has no files, no network and no way to start a program.
     #[arg(
         long = "sandbox-process",
         value_enum,
