@@ -9,6 +9,7 @@ mod api;
 mod command_line;
 mod comparison;
 mod containment;
+mod lifecycle;
 mod model_cache;
 #[cfg(target_os = "linux")]
 mod model_processes;

@@ -21,7 +21,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     pub actor: Actor,
     pub action: Action,
-    /// What was changed: `name@version` of a plugin, the name of a token.
+    /// What was changed: `name@version` of a plugin or the digest of one that is not here, the name of a token.
     pub subject: String,
     /// What else is to be known of the change; an object.
     pub detail: Json,
@@ -46,6 +46,14 @@ pub enum Action {
     CreateToken,
     RevokeToken,
     UploadPlugin,
+    EnablePlugin,
+    DisablePlugin,
+    /// Makes a version the one that the bare name means.
+    ChooseDefault,
+    GrantPlugin,
+    BlockPlugin,
+    UnblockPlugin,
+    RemovePlugin,
 }
 
 impl Actor {
@@ -65,6 +73,13 @@ impl Action {
             Self::CreateToken => "create-token",
             Self::RevokeToken => "revoke-token",
             Self::UploadPlugin => "upload-plugin",
+            Self::EnablePlugin => "enable-plugin",
+            Self::DisablePlugin => "disable-plugin",
+            Self::ChooseDefault => "choose-default",
+            Self::GrantPlugin => "grant-plugin",
+            Self::BlockPlugin => "block-plugin",
+            Self::UnblockPlugin => "unblock-plugin",
+            Self::RemovePlugin => "remove-plugin",
         }
     }
 }

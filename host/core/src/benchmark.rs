@@ -15,7 +15,7 @@ use crate::hardware::{HardwareReading, HardwareSummary};
 use crate::id::{BenchmarkId, WorkerId};
 use crate::limits::Limits;
 use crate::model::{Model, TokenUsage};
-use crate::plugin::MetricDeclaration;
+use crate::plugin::{MetricDeclaration, Standing};
 use crate::rescore::{Agreement, Source};
 use crate::sample::{FailureCounts, Measurement, SampleRecord};
 use crate::{Error, Json, Result, Row};
@@ -47,6 +47,9 @@ pub struct Benchmark {
     pub outcome: Option<Outcome>,
     /// Whether somebody asked for the end of it.
     pub cancel_requested: bool,
+    /// Whether its task may be used now. While it may not, a benchmark that has not ended is held in the queue.
+    #[serde(default)]
+    pub task_standing: Standing,
 }
 
 /// What is to be done, resolved and pinned when the benchmark is created: nothing of it changes later.
@@ -129,7 +132,15 @@ impl Benchmark {
             finished_at: None,
             outcome: None,
             cancel_requested: false,
+            task_standing: Standing::Enabled,
         }
+    }
+}
+
+impl PluginPin {
+    /// `name@version`.
+    pub fn label(&self) -> String {
+        format!("{}@{}", self.name, self.version)
     }
 }
 
@@ -211,6 +222,14 @@ pub struct Page<T, C> {
     pub next: Option<C>,
 }
 
+/// Which benchmarks a list holds; all of them by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BenchmarkFilter {
+    pub status: Option<Status>,
+    /// Those whose task is this component: SHA-256 in hexadecimal.
+    pub task_digest: Option<String>,
+}
+
 /// A place in a benchmark's samples: `(index, repeat)`.
 pub type SampleCursor = (u64, u32);
 
@@ -220,6 +239,8 @@ pub enum Lease {
     Held,
     /// Held, and somebody asked for the benchmark's end.
     CancelRequested,
+    /// Held, but the task may not be used any more: the benchmark goes back into the queue until it may.
+    TaskUnusable,
     /// Another worker has it, or it has ended.
     Lost,
 }
@@ -238,7 +259,8 @@ pub trait BenchmarkRepository: Send + Sync {
     /// The few-shot rows that were drawn for a benchmark; none where it draws none.
     async fn few_shot_draws(&self, id: BenchmarkId) -> Result<Option<FewShotDraws>>;
 
-    /// Leases the oldest benchmark that waits, or whose lease ran out before `now`, until `until`.
+    /// Leases the oldest benchmark that waits, or whose lease ran out before `now`, until `until`. Those whose task may
+    /// not be used are passed over, unless they are to be cancelled.
     /// Its status becomes running; `started_at` is set the first time.
     async fn claim(&self, worker: WorkerId, now: Timestamp, until: Timestamp) -> Result<Option<Benchmark>>;
 
@@ -285,10 +307,10 @@ pub trait BenchmarkRepository: Send + Sync {
 
     async fn find(&self, id: BenchmarkId) -> Result<Option<Benchmark>>;
 
-    /// Newest first, those before `after`, at most `limit`.
+    /// Newest first, those that fit the filter and are before `after`, at most `limit`.
     async fn list(
         &self,
-        status: Option<Status>,
+        filter: &BenchmarkFilter,
         after: Option<BenchmarkId>,
         limit: u32,
     ) -> Result<Page<Benchmark, BenchmarkId>>;
@@ -317,6 +339,9 @@ pub trait BenchmarkRepository: Send + Sync {
         id: BenchmarkId,
         after: Option<SampleCursor>,
     ) -> BoxStream<'_, Result<(SampleCursor, Measurement)>>;
+
+    /// The benchmarks with that task, by its digest, that have not ended; oldest first.
+    async fn unfinished(&self, task_digest: &str) -> Result<Vec<BenchmarkId>>;
 
     /// How many samples failed of each kind.
     async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts>;

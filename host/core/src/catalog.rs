@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::dataset::{Dataset, DatasetRepository};
 use crate::model::{Model, ModelRepository, Origin};
 use crate::name::Name;
-use crate::plugin::{Plugin, PluginReference, PluginRepository, Sandbox};
+use crate::plugin::{Grants, Plugin, PluginReference, PluginRepository, Sandbox, Standing, blocked};
 use crate::{Error, Result};
 
 /// Finds registered things, with errors that say what there is instead.
@@ -66,11 +66,16 @@ impl Catalog {
     /// Admits a component without registering it.
     ///
     /// # Errors
-    /// Those of [`Sandbox::admit`].
+    /// Those of [`Sandbox::admit`]; `plugin-blocked`.
     pub async fn inspect(&self, component: &Path, origin: Origin) -> Result<Plugin> {
         let admission = self.sandbox.admit(component).await?;
+        let name = Name::new(&admission.descriptor.name)?;
+        if let Some(block) = self.plugins.find_block(&admission.digest).await? {
+            let reference = PluginReference { name, version: Some(admission.descriptor.version) };
+            return Err(blocked(reference, &block.reason));
+        }
         Ok(Plugin {
-            name: Name::new(&admission.descriptor.name)?,
+            name,
             version: admission.descriptor.version.clone(),
             digest: admission.digest,
             bytes: admission.bytes,
@@ -78,8 +83,12 @@ impl Catalog {
             descriptor: admission.descriptor,
             exports: admission.exports,
             imports: admission.imports,
+            contract: admission.contract,
             created_at: self.clock.now(),
+            compile_ms: admission.compile_ms,
             is_default: false,
+            standing: Standing::Enabled,
+            grants: Grants::default(),
         })
     }
 
@@ -100,7 +109,7 @@ impl Catalog {
                 )
             });
         }
-        let subject = format!("{name}@{}", plugin.version);
+        let subject = plugin.reference().to_string();
         let detail = json!({ "digest": plugin.digest, "bytes": plugin.bytes });
         let entry = AuditEntry::new(plugin.created_at, actor, Action::UploadPlugin, subject, detail);
         self.register(plugin, Some(&entry)).await
@@ -116,8 +125,7 @@ impl Catalog {
 
     async fn register(&self, plugin: Plugin, entry: Option<&AuditEntry>) -> Result<Plugin> {
         self.plugins.insert(&plugin, entry).await?;
-        let reference = PluginReference { name: plugin.name, version: Some(plugin.version) };
-        self.plugin(&reference).await
+        self.plugin(&plugin.reference()).await
     }
 }
 

@@ -14,6 +14,7 @@ pub mod error;
 pub mod group;
 pub mod hardware;
 pub mod id;
+pub mod lifecycle;
 pub mod limits;
 pub mod model;
 pub mod name;

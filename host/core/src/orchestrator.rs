@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::dataset::DatasetReader;
 use crate::hardware::HardwareMonitor;
 use crate::id::{BenchmarkId, WorkerId};
+use crate::limits::Limits;
 use crate::model::{Model, ModelRunner};
 use crate::plugin::Sandbox;
 use crate::response_cache::ResponseCache;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub model_cache_bytes: Option<u64>,
     /// What may be kept of one benchmark's samples, in bytes.
     pub record_bytes: u64,
+    /// What one call of a plugin may use unless an order or a grant says otherwise.
+    pub guest_limits: Limits,
 }
 
 impl Default for Settings {
@@ -78,6 +81,7 @@ impl Default for Settings {
             grace: Duration::from_secs(5),
             model_cache_bytes: None,
             record_bytes: 16 << 30,
+            guest_limits: Limits::default(),
         }
     }
 }
@@ -181,7 +185,12 @@ impl Orchestrator {
         created(&benchmark);
         self.announce(&benchmark, benchmark.progress);
         Box::pin(self.execute(&benchmark, claim, stop, execute::WhenStopped::Cancel)).await?;
-        self.find(benchmark.id).await
+        let benchmark = self.find(benchmark.id).await?;
+        if !benchmark.status.has_ended() {
+            // It is held: nothing of it is lost, and a server goes on once it may.
+            benchmark.task_standing.ensure_usable(benchmark.plan.task.label())?;
+        }
+        Ok(benchmark)
     }
 
     /// # Errors

@@ -1,6 +1,7 @@
 //! Plugins: uploaded components, what they declare, and the ports that admit and execute them.
 
 pub(crate) mod gold;
+mod standing;
 
 use std::fmt;
 use std::path::Path;
@@ -16,10 +17,12 @@ use crate::audit::AuditEntry;
 use crate::limits::Limits;
 use crate::model::{ModelRequest, ModelResponse, Origin};
 use crate::name::Name;
-use crate::sample::{Context, Failure, GuestUsage, Measurement, Sample, Solution};
+use crate::sample::{Context, Failure, FailureCounts, GuestUsage, Measurement, Sample, Solution};
 use crate::{Error, Json, Result, Row};
 
 pub use gold::gold_columns;
+pub(crate) use standing::blocked;
+pub use standing::{Block, Decisions, Grants, GrantsChange, Standing};
 
 /// An admitted component: one version of a plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +37,40 @@ pub struct Plugin {
     pub exports: Exports,
     /// What the component asks its host for, such as `llm-bench:plugin/models@0.1.0`.
     pub imports: Vec<String>,
+    /// The version of the contract that it was made for.
+    pub contract: String,
     pub created_at: Timestamp,
+    /// How long it took to compile, in milliseconds; none where that is not known.
+    #[serde(default)]
+    pub compile_ms: Option<u64>,
     /// The version that a bare name means.
     pub is_default: bool,
+    #[serde(default)]
+    pub standing: Standing,
+    #[serde(default)]
+    pub grants: Grants,
+}
+
+impl Plugin {
+    /// The one reference to it.
+    pub fn reference(&self) -> PluginReference {
+        PluginReference { name: self.name.clone(), version: Some(self.version.clone()) }
+    }
+
+    /// Whether a benchmark may bind a model to that part. An uploaded plugin has the subject alone, and what it was
+    /// granted; one that ships with the program, or that the person in front brings along, has what it asks for.
+    pub fn may_open(&self, part: &str) -> bool {
+        self.origin != Origin::Uploaded || part == SUBJECT || self.grants.parts.contains(part)
+    }
+
+    /// What of it can be changed.
+    pub fn decisions(&self) -> Decisions {
+        let (enabled, reason) = match &self.standing {
+            Standing::Disabled { reason } => (false, reason.clone()),
+            _ => (true, None),
+        };
+        Decisions { enabled, reason, is_default: self.is_default, grants: self.grants.clone() }
+    }
 }
 
 /// What a plugin says of itself.
@@ -106,7 +140,37 @@ pub struct Admission {
     pub descriptor: Descriptor,
     pub exports: Exports,
     pub imports: Vec<String>,
+    /// The version of the contract that it was made for.
+    pub contract: String,
+    /// How long it took to compile, in milliseconds; none where that is not known.
+    pub compile_ms: Option<u64>,
 }
+
+/// What came of a version of a plugin over all benchmarks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PluginStatistics {
+    /// Benchmarks that pin it.
+    pub benchmarks: u64,
+    /// Samples that are finished, failed ones among them.
+    pub samples: u64,
+    pub failures: FailureCounts,
+    /// Fuel of one sample; none where there is no sample.
+    pub fuel: Option<Percentiles>,
+    /// Peak memory of one sample, in bytes.
+    pub peak_memory_bytes: Option<Percentiles>,
+}
+
+/// Nearest-rank percentiles: the smallest value that so many hundredths of all do not exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percentiles {
+    pub p50: u64,
+    pub p99: u64,
+}
+
+/// The part that the benchmark's own model plays.
+pub const SUBJECT: &str = "subject";
+/// Parts that a plugin may be granted.
+pub const GRANTABLE_PARTS: [&str; 2] = ["judge", "embedder"];
 
 /// Executes untrusted components, each call in an instance of its own.
 #[async_trait]
@@ -123,6 +187,15 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// `not-found` when no component of that digest was admitted.
     async fn load(&self, digest: &str) -> Result<Arc<dyn LoadedPlugin>>;
+
+    /// The bytes of an admitted component.
+    ///
+    /// # Errors
+    /// `not-found` when no component of that digest was admitted.
+    async fn component(&self, digest: &str) -> Result<Vec<u8>>;
+
+    /// Removes a component and its compiled code. One that is not there is no error.
+    async fn forget(&self, digest: &str) -> Result<()>;
 }
 
 /// A compiled component. Every call gets a fresh instance, which is thrown away after it.
@@ -184,11 +257,12 @@ pub trait ModelAccess: Send + Sync {
 #[async_trait]
 pub trait PluginRepository: Send + Sync {
     /// Inserts a version; the first of its name becomes the default. The same name, version and digest again
-    /// changes nothing. A bundled plugin replaces the bundled one of its version, which an older program left,
-    /// and becomes the default. The audit gets the entry if the version is new.
+    /// changes nothing, but that one that was removed is enabled. A bundled plugin replaces the bundled one of its
+    /// version, which an older program left, and becomes the default unless an administrator chose another one. The
+    /// audit gets the entry if anything changes.
     ///
     /// # Errors
-    /// `plugin-version-exists` when the version is there with another digest.
+    /// `plugin-version-exists` when the version is there with another digest; `plugin-blocked`.
     async fn insert(&self, plugin: &Plugin, entry: Option<&AuditEntry>) -> Result<()>;
 
     /// The version asked for, else the default one.
@@ -198,6 +272,36 @@ pub trait PluginRepository: Send + Sync {
 
     /// All versions, ordered by name, then newest first.
     async fn list(&self) -> Result<Vec<Plugin>>;
+
+    /// Stores other decisions about a version, with an entry for each. Making it the default takes that from the
+    /// others of its name.
+    ///
+    /// # Errors
+    /// `plugin-changed` when somebody else changed it since it was read.
+    async fn decide(&self, plugin: &Plugin, decisions: &Decisions, entries: &[AuditEntry]) -> Result<()>;
+
+    /// Removes a version that no benchmark pins; with `force`, one that benchmarks pin stays as removed, so that they
+    /// can say what they used. If it was the default, the newest one left that is enabled becomes it, else the newest
+    /// one left.
+    ///
+    /// # Errors
+    /// `plugin-referenced` says how many benchmarks pin it.
+    async fn remove(&self, plugin: &Plugin, force: bool, entry: &AuditEntry) -> Result<()>;
+
+    /// Blocks a content; one that is blocked already gets the new reason.
+    async fn block(&self, block: &Block, entry: &AuditEntry) -> Result<()>;
+
+    /// # Errors
+    /// `block-not-found`.
+    async fn unblock(&self, digest: &str, entry: &AuditEntry) -> Result<()>;
+
+    /// Contents that are blocked, the latest first.
+    async fn blocks(&self) -> Result<Vec<Block>>;
+
+    async fn find_block(&self, digest: &str) -> Result<Option<Block>>;
+
+    /// What came of a content over all benchmarks.
+    async fn statistics(&self, digest: &str) -> Result<PluginStatistics>;
 }
 
 impl FromStr for PluginReference {

@@ -64,6 +64,7 @@ async fn load(isolation: Isolation) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"),
         compiler: compiler(),
         concurrency: 64,
+        max_component_bytes: 64 << 20,
         max_memory_bytes: 1 << 32,
         isolation,
     })

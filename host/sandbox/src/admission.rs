@@ -17,9 +17,7 @@ pub use compiler::CompilerCommand;
 pub(crate) use library::Library;
 
 use inspection::Inspection;
-
-/// Largest component that is accepted.
-const COMPONENT_BYTES: u64 = 64 << 20;
+pub(crate) use inspection::VERSION as CONTRACT_VERSION;
 
 /// A component that passed inspection.
 pub(crate) struct Candidate {
@@ -30,14 +28,14 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Reads and inspects a file.
+    /// Reads and inspects a file of at most so many bytes.
     ///
     /// # Errors
     /// `plugin-file` when it cannot be read, `plugin-too-large`, and what [`inspection`] refuses.
-    pub(crate) async fn read(path: &Path) -> Result<Self> {
+    pub(crate) async fn read(path: &Path, most_bytes: u64) -> Result<Self> {
         let path = path.to_owned();
         blocking(move || {
-            let bytes = read(&path)?;
+            let bytes = read(&path, most_bytes)?;
             let inspection = inspection::inspect(&bytes)?;
             Ok(Self { digest: digest(&bytes), bytes, inspection })
         })
@@ -45,7 +43,7 @@ impl Candidate {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn read(path: &Path, most_bytes: u64) -> Result<Vec<u8>> {
     let unreadable = |error| {
         Error::invalid("plugin-file", format!("cannot read the component {}", path.display())).because(error)
     };
@@ -57,9 +55,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         }
         _ => unreadable(error),
     })?;
-    (&mut file).take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > COMPONENT_BYTES {
-        let most = COMPONENT_BYTES >> 20;
+    (&mut file).take(most_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most_bytes {
+        let most = most_bytes >> 20;
         return Err(Error::too_large("plugin-too-large", format!("a component has at most {most} MiB")));
     }
     Ok(bytes)

@@ -11,7 +11,7 @@ use llm_bench_process::{ChildCommand, Processes, confinement};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use crate::admission::{Candidate, CompilerCommand, Library};
+use crate::admission::{CONTRACT_VERSION, Candidate, CompilerCommand, Library};
 use crate::engine;
 use crate::guest::{GuestRuntime, GuestState, Program, linker};
 use crate::plugin::{WasmPlugin, unfit};
@@ -25,6 +25,8 @@ pub struct SandboxConfig {
     pub folder: PathBuf,
     /// How to start the compiling child.
     pub compiler: CompilerCommand,
+    /// The largest component that is admitted, in bytes.
+    pub max_component_bytes: u64,
     /// Guests that run at once; further calls wait.
     pub concurrency: u32,
     /// The most that any guest's limits may grant it, in bytes; at most 4 GiB.
@@ -53,6 +55,7 @@ pub struct WasmSandbox {
     library: Arc<Library>,
     runtime: Arc<GuestRuntime>,
     guests: Guests,
+    max_component_bytes: u64,
 }
 
 enum Guests {
@@ -90,6 +93,12 @@ impl Programs {
         self.touch(program);
         self.used.retain(|_, program| program.strong_count() > 0);
         self.used.insert(digest.to_owned(), Arc::downgrade(program));
+    }
+
+    /// Whoever uses it goes on.
+    fn forget(&mut self, digest: &str) {
+        let program = self.used.remove(digest).and_then(|program| program.upgrade());
+        self.recent.retain(|there| !program.as_ref().is_some_and(|program| Arc::ptr_eq(there, program)));
     }
 
     fn touch(&mut self, program: &Arc<Program>) {
@@ -138,7 +147,7 @@ impl WasmSandbox {
             )?),
         };
         let library = Arc::new(Library::open(&config.folder, config.compiler)?);
-        Ok(Self { library, runtime, guests })
+        Ok(Self { library, runtime, guests, max_component_bytes: config.max_component_bytes })
     }
 
     /// The processes that guests run in.
@@ -192,16 +201,17 @@ impl Loader {
 #[async_trait]
 impl Sandbox for WasmSandbox {
     async fn admit(&self, component: &Path) -> Result<Admission> {
-        let (library, path) = (Arc::clone(&self.library), component.to_owned());
-        let (candidate, compiled) = self
+        let (library, path, most) =
+            (Arc::clone(&self.library), component.to_owned(), self.max_component_bytes);
+        let (candidate, ready) = self
             .runtime
             .spawn(async move {
-                let candidate = Candidate::read(&path).await?;
-                let compiled = library.compile(&candidate).await?;
-                Ok::<_, Error>((candidate, compiled))
+                let candidate = Candidate::read(&path, most).await?;
+                let ready = library.compile(&candidate).await?;
+                Ok::<_, Error>((candidate, ready))
             })
             .await??;
-        let descriptor = match self.describe(&candidate.digest, &compiled).await {
+        let descriptor = match self.describe(&candidate.digest, &ready.code).await {
             Ok(descriptor) => descriptor,
             Err(error) => {
                 self.library.discard(&candidate.digest).await;
@@ -214,6 +224,8 @@ impl Sandbox for WasmSandbox {
             descriptor,
             exports: inspection.exports,
             imports: inspection.imports,
+            contract: CONTRACT_VERSION.to_owned(),
+            compile_ms: ready.compile_ms,
             digest: digest.clone(),
         };
         let library = Arc::clone(&self.library);
@@ -231,5 +243,18 @@ impl Sandbox for WasmSandbox {
         let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
         let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
         Ok(Arc::new(self.plugin(digest, &compiled).await?))
+    }
+    async fn component(&self, digest: &str) -> Result<Vec<u8>> {
+        let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
+        self.runtime.spawn(async move { library.read(&wanted).await }).await?
+    }
+
+    async fn forget(&self, digest: &str) -> Result<()> {
+        match &self.guests {
+            Guests::Here(loader) => loader.programs().forget(digest),
+            Guests::Isolated(processes) => processes.forget(digest),
+        }
+        let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
+        self.runtime.spawn(async move { library.forget(&wanted).await }).await?
     }
 }

@@ -13,6 +13,7 @@ use llm_bench_core::catalog::Catalog;
 use llm_bench_core::clock::{Clock, SystemClock};
 use llm_bench_core::dataset::DatasetReader;
 use llm_bench_core::hardware::HardwareMonitor;
+use llm_bench_core::lifecycle::Lifecycle;
 use llm_bench_core::orchestrator::{Orchestrator, Ports, Settings};
 use llm_bench_core::{Error, Result};
 use llm_bench_datasets::FileDatasetReader;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bundled::Bundled;
 use crate::cli::LOG_VARIABLE;
+use crate::config::{HostConfig, Uploads};
 use crate::installation::{DataFolder, Installation};
 
 /// The hidden subcommand that compiles a plugin in a child process.
@@ -106,6 +108,8 @@ pub struct App {
     pub access: Access,
     pub audit: Arc<dyn AuditLog>,
     pub orchestrator: Arc<Orchestrator>,
+    pub lifecycle: Lifecycle,
+    pub(crate) uploads: Uploads,
     pub clock: Arc<dyn Clock>,
     pub bundled: Arc<Bundled>,
     /// Held while an uploaded split is added to its dataset.
@@ -121,6 +125,8 @@ impl App {
     pub async fn open(config: AppConfig, stop: CancellationToken) -> Result<Self> {
         let installation = Installation::locate()?;
         let data = DataFolder::open(config.data_dir.as_deref())?;
+        let host = HostConfig::read(data.path())?;
+        let settings = Settings { guest_limits: host.limits()?, ..config.settings };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let defaults = RunnerConfig::new(installation.onnxruntime());
         let runner = Arc::new(OnnxRunner::new(RunnerConfig {
@@ -142,6 +148,8 @@ impl App {
             folder: data.sandbox(),
             compiler: compiler_command()?,
             concurrency: GUESTS,
+            // What comes with the program is not an upload.
+            max_component_bytes: host.uploads.plugin_mib.max(Uploads::default().plugin_mib) << 20,
             max_memory_bytes: MOST_GUEST_MEMORY,
             isolation: guest_isolation(config.sandbox)?,
         })?);
@@ -169,6 +177,12 @@ impl App {
             hardware: hardware.clone(),
             clock: clock.clone(),
         };
+        let orchestrator = Arc::new(Orchestrator::new(ports, settings));
+        let lifecycle = Lifecycle {
+            catalog: catalog.clone(),
+            benchmarks: storage.clone(),
+            orchestrator: orchestrator.clone(),
+        };
         let app = Self {
             installation,
             data,
@@ -179,7 +193,9 @@ impl App {
             datasets,
             runner,
             hardware,
-            orchestrator: Arc::new(Orchestrator::new(ports, config.settings)),
+            orchestrator,
+            lifecycle,
+            uploads: host.uploads,
             clock,
             bundled,
             dataset_uploads: Arc::default(),

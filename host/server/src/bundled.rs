@@ -10,6 +10,7 @@ use llm_bench_core::{Error, Result};
 use tokio::sync::OnceCell;
 
 use crate::app::App;
+use crate::view::PluginDetailView;
 
 /// The built-in plugins. They are admitted when they are first needed: compiling them must not delay the start.
 pub struct Bundled {
@@ -63,6 +64,14 @@ impl App {
     pub async fn plugin(&self, reference: &PluginReference) -> Result<Plugin> {
         self.bundled.admit(reference.name.as_str(), &self.catalog).await?;
         self.catalog.plugin(reference).await
+    }
+
+    /// A plugin with what it may use and what came of it.
+    pub(crate) async fn plugin_detail(&self, reference: &PluginReference) -> Result<PluginDetailView> {
+        let plugin = self.plugin(reference).await?;
+        let limits = self.orchestrator.limits_of(&plugin)?;
+        let statistics = self.catalog.plugins.statistics(&plugin.digest).await?;
+        Ok(PluginDetailView::new(plugin, &limits, statistics))
     }
 
     /// Admits all built-in plugins; several at once share the work.

@@ -7,6 +7,7 @@ mod list;
 mod model_arguments;
 mod output;
 mod plain;
+mod plugins;
 mod rescore;
 mod run;
 mod sandbox_arguments;
@@ -62,8 +63,8 @@ pub enum Command {
     Models(ListArguments),
     /// List or show the registered datasets.
     Datasets(ListArguments),
-    /// List or show the admitted plugins.
-    Plugins(ListArguments),
+    /// List, show or add plugins; enable, disable, grant, block or remove them, or choose a default version.
+    Plugins(plugins::PluginArguments),
     /// List or show the presets: names for tasks with their config and dataset, and for groups of such.
     Presets(ListArguments),
     /// Make, list or revoke tokens of the API.
@@ -258,7 +259,7 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Verify(arguments) => verify::verify(arguments).await,
         Command::Models(arguments) => list::models(arguments.action).await,
         Command::Datasets(arguments) => list::datasets(arguments.action).await,
-        Command::Plugins(arguments) => list::plugins(arguments.action).await,
+        Command::Plugins(arguments) => plugins::plugins(arguments).await,
         Command::Presets(arguments) => list::presets(arguments.action).await,
         Command::Benchmarks(arguments) => match arguments.action {
             BenchmarkAction::Look(action) => list::benchmarks(action).await,

@@ -3,6 +3,8 @@
 pub mod app;
 mod bundled;
 pub mod cli;
+mod config;
+mod digest_header;
 mod extract;
 pub mod installation;
 mod order;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use llm_bench_core::dataset::Dataset;
-use llm_bench_core::limits::{Budget, Limits};
+use llm_bench_core::limits::{Budget, Limits, MOST_MEMORY_BYTES};
 use llm_bench_core::model::Model;
 use llm_bench_core::orchestrator::{FewShotOrder, NewBenchmark};
 use llm_bench_core::plugin::{Plugin, PluginReference};
@@ -62,7 +62,7 @@ impl App {
         let (task, preset) = self.task(&request.task).await?;
         let name = self.dataset_name(&request, preset.as_ref()).await?;
         let dataset = self.catalog.dataset(&name).await?;
-        assemble(model, bound, task, preset, dataset, request)
+        self.assemble(model, bound, task, preset, dataset, request)
     }
 
     /// The plugin of a preset by its name, else the plugin of that name.
@@ -112,68 +112,70 @@ impl App {
             }
         }
     }
-}
 
-/// Puts the user's choices over the preset's, and these over the defaults.
-pub(crate) fn assemble(
-    model: Model,
-    parts: BTreeMap<String, Model>,
-    task: Plugin,
-    preset: Option<TaskPreset>,
-    dataset: Dataset,
-    request: OrderRequest,
-) -> Result<NewBenchmark> {
-    let name = preset.as_ref().map(|preset| preset.name.clone());
-    let preset = preset.unwrap_or_default();
-    let mut config = preset.config;
-    config.extend(request.config);
-    let settings = [
-        ("chat", request.chat.or(preset.chat).map(Json::from)),
-        ("system", request.system.or(preset.system).map(Json::from)),
-    ];
-    for (setting, value) in settings {
-        let Some(value) = value else { continue };
-        if task.descriptor.config_schema["properties"].get(setting).is_none() {
-            return Err(Error::invalid(
-                "unknown-setting",
-                format!("task `{}` has no setting `{setting}`: it does not ask that way", task.name),
-            ));
+    /// Puts the user's choices over the preset's, and these over the defaults.
+    pub(crate) fn assemble(
+        &self,
+        model: Model,
+        parts: BTreeMap<String, Model>,
+        task: Plugin,
+        preset: Option<TaskPreset>,
+        dataset: Dataset,
+        request: OrderRequest,
+    ) -> Result<NewBenchmark> {
+        let name = preset.as_ref().map(|preset| preset.name.clone());
+        let preset = preset.unwrap_or_default();
+        let mut config = preset.config;
+        config.extend(request.config);
+        let settings = [
+            ("chat", request.chat.or(preset.chat).map(Json::from)),
+            ("system", request.system.or(preset.system).map(Json::from)),
+        ];
+        for (setting, value) in settings {
+            let Some(value) = value else { continue };
+            if task.descriptor.config_schema["properties"].get(setting).is_none() {
+                return Err(Error::invalid(
+                    "unknown-setting",
+                    format!("task `{}` has no setting `{setting}`: it does not ask that way", task.name),
+                ));
+            }
+            config.insert(setting.to_owned(), value);
         }
-        config.insert(setting.to_owned(), value);
+        let mut columns = preset.columns;
+        columns.extend(request.columns);
+        let few_shot = request.few_shot.or(preset.few_shot);
+        let limits = request.limits.over(self.orchestrator.limits_of(&task)?)?;
+        Ok(NewBenchmark {
+            model,
+            parts,
+            task,
+            config: Json::Object(config),
+            dataset,
+            split: request.split.or(preset.split),
+            limit: request.limit,
+            few_shot: FewShotOrder {
+                count: few_shot.count.unwrap_or(0),
+                split: few_shot.split,
+                sampling: few_shot.sampling.unwrap_or_default(),
+                exclude_evaluated: few_shot.exclude_evaluated,
+            },
+            columns,
+            preset: name,
+            seed: request.seed.unwrap_or(DEFAULT_SEED),
+            concurrency: request.concurrency.unwrap_or(DEFAULT_CONCURRENCY),
+            limits,
+            max_failed: request.max_failed.unwrap_or(DEFAULT_MAX_FAILED),
+            response_cache: request.response_cache.unwrap_or(true),
+        })
     }
-    let mut columns = preset.columns;
-    columns.extend(request.columns);
-    let few_shot = request.few_shot.or(preset.few_shot);
-    Ok(NewBenchmark {
-        model,
-        parts,
-        task,
-        config: Json::Object(config),
-        dataset,
-        split: request.split.or(preset.split),
-        limit: request.limit,
-        few_shot: FewShotOrder {
-            count: few_shot.count.unwrap_or(0),
-            split: few_shot.split,
-            sampling: few_shot.sampling.unwrap_or_default(),
-            exclude_evaluated: few_shot.exclude_evaluated,
-        },
-        columns,
-        preset: name,
-        seed: request.seed.unwrap_or(DEFAULT_SEED),
-        concurrency: request.concurrency.unwrap_or(DEFAULT_CONCURRENCY),
-        limits: request.limits.resolve()?,
-        max_failed: request.max_failed.unwrap_or(DEFAULT_MAX_FAILED),
-        response_cache: request.response_cache.unwrap_or(true),
-    })
 }
 
 impl LimitChoices {
-    fn resolve(self) -> Result<Limits> {
+    /// The limits of a call: the budget's, else `usual`, with what was chosen in their place.
+    fn over(self, usual: Limits) -> Result<Limits> {
         const MIB: u64 = 1024 * 1024;
-        /// What a 32-bit memory can have.
-        const MOST_MEMORY_MIB: u64 = 4096;
-        let mut limits = Limits::of(self.budget.unwrap_or_default());
+        const MOST_MEMORY_MIB: u64 = MOST_MEMORY_BYTES / MIB;
+        let mut limits = self.budget.map_or(usual, Limits::of);
         if let Some(fuel) = self.fuel {
             limits.fuel = positive("fuel", fuel)?;
         }

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod benchmarks;
+mod blocked_plugins;
 mod comparison;
 mod datasets;
 mod guard;
@@ -83,7 +84,10 @@ pub fn router(app: App, hosts: AllowedHosts, openness: Openness) -> Router {
         .routes(routes!(datasets::show, datasets::upload))
         .routes(routes!(datasets::preview))
         .routes(routes!(plugins::list, plugins::upload))
-        .routes(routes!(plugins::show))
+        .routes(routes!(plugins::show, plugins::change, plugins::remove))
+        .routes(routes!(plugins::download))
+        .routes(routes!(blocked_plugins::list))
+        .routes(routes!(blocked_plugins::block, blocked_plugins::unblock))
         .routes(routes!(presets::list))
         .routes(routes!(presets::show))
         .routes(routes!(benchmarks::list, benchmarks::create))

@@ -22,7 +22,7 @@ pub use dataset::{DatasetView, PreviewView, SplitView};
 pub use group::{GroupView, MemberView, SkippedView};
 pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingView};
 pub use model::ModelView;
-pub use plugin::PluginView;
+pub use plugin::{BlockView, ChangePlugin, GrantsView, PluginDetailView, PluginView, UnfinishedChoice};
 pub use preset::{FewShotView, PresetView};
 pub use rescore::{AgreementView, SourceView};
 pub use sample::{CallView, MeasurementView, SampleView};

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use llm_bench_core::benchmark::{
-    Benchmark, BenchmarkRepository, FewShotDraws, Lease, Outcome, Page, Plan, Progress, SampleCursor, Status,
+    Benchmark, BenchmarkFilter, BenchmarkRepository, FewShotDraws, Lease, Outcome, Page, Plan, Progress,
+    SampleCursor, Status,
 };
 use llm_bench_core::hardware::HardwareReading;
 use llm_bench_core::id::{BenchmarkId, WorkerId};
@@ -17,15 +18,26 @@ use llm_bench_core::model::TokenUsage;
 use llm_bench_core::rescore::Agreement;
 use llm_bench_core::sample::{FailureCounts, Measurement, SampleRecord};
 use llm_bench_core::{Error, Result, Row};
-use sqlx::{FromRow, Sqlite, Transaction};
+use sqlx::{FromRow, QueryBuilder, Sqlite, Transaction};
 
 use crate::column::{Count, Document, Id, Moment, Word};
 use crate::error::database_error;
 use crate::json::ensure_readable;
 use crate::page::{self, page};
+use crate::plugin::StandingRow;
 use crate::{Storage, commit, hardware, sample};
 
 pub(crate) use queue::{ensure_exists, ensure_held};
+
+/// Benchmarks with what is known of their tasks. A macro, since `concat!` takes literals alone.
+macro_rules! select {
+    () => {
+        "SELECT benchmarks.*, coalesce(unusable_plugins.word, 'enabled') AS standing,
+            unusable_plugins.reason AS standing_reason
+        FROM benchmarks LEFT JOIN unusable_plugins ON unusable_plugins.digest = benchmarks.task_digest"
+    };
+}
+use select;
 
 #[async_trait]
 impl BenchmarkRepository for Storage {
@@ -131,8 +143,7 @@ impl BenchmarkRepository for Storage {
     }
 
     async fn find(&self, id: BenchmarkId) -> Result<Option<Benchmark>> {
-        const SELECT: &str = "SELECT * FROM benchmarks WHERE id = ?";
-        let row: Option<BenchmarkRow> = sqlx::query_as(SELECT)
+        let row: Option<BenchmarkRow> = sqlx::query_as(concat!(select!(), " WHERE id = ?"))
             .bind(Id(id.0))
             .fetch_optional(&self.readers)
             .await
@@ -142,25 +153,23 @@ impl BenchmarkRepository for Storage {
 
     async fn list(
         &self,
-        status: Option<Status>,
+        filter: &BenchmarkFilter,
         after: Option<BenchmarkId>,
         limit: u32,
     ) -> Result<Page<Benchmark, BenchmarkId>> {
-        const SELECT: &str = "SELECT * FROM benchmarks
-            WHERE id < coalesce(?, x'ffffffffffffffffffffffffffffffffff')
-            ORDER BY id DESC
-            LIMIT ?";
-        const SELECT_OF_STATUS: &str = "SELECT * FROM benchmarks
-            WHERE id < coalesce(?, x'ffffffffffffffffffffffffffffffffff') AND status = ?
-            ORDER BY id DESC
-            LIMIT ?";
-        let after = after.map(|id| Id(id.0));
-        let query = match status {
-            Some(status) => sqlx::query_as(SELECT_OF_STATUS).bind(after).bind(Word(status)),
-            None => sqlx::query_as(SELECT).bind(after),
-        };
+        let mut query = QueryBuilder::new(concat!(select!(), " WHERE TRUE"));
+        if let Some(after) = after {
+            query.push(" AND id < ").push_bind(Id(after.0));
+        }
+        if let Some(status) = filter.status {
+            query.push(" AND status = ").push_bind(Word(status));
+        }
+        if let Some(digest) = &filter.task_digest {
+            query.push(" AND task_digest = ").push_bind(digest);
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(page::rows_to_fetch(limit));
         let rows: Vec<BenchmarkRow> =
-            query.bind(page::rows_to_fetch(limit)).fetch_all(&self.readers).await.map_err(database_error)?;
+            query.build_query_as().fetch_all(&self.readers).await.map_err(database_error)?;
         Ok(page(rows.into_iter().map(Benchmark::from).collect(), limit, |benchmark| benchmark.id))
     }
 
@@ -191,6 +200,17 @@ impl BenchmarkRepository for Storage {
         after: Option<SampleCursor>,
     ) -> BoxStream<'_, Result<(SampleCursor, Measurement)>> {
         sample::measurements(self, id, after)
+    }
+
+    async fn unfinished(&self, task_digest: &str) -> Result<Vec<BenchmarkId>> {
+        const SELECT: &str = "SELECT id FROM benchmarks
+            WHERE task_digest = ? AND status IN ('queued', 'running') ORDER BY id";
+        let ids: Vec<Id> = sqlx::query_scalar(SELECT)
+            .bind(task_digest)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(database_error)?;
+        Ok(ids.into_iter().map(|id| BenchmarkId(id.0)).collect())
     }
 
     async fn failures(&self, id: BenchmarkId) -> Result<FailureCounts> {
@@ -276,6 +296,8 @@ struct BenchmarkRow {
     finished_at: Option<Moment>,
     outcome: Option<Document<Outcome>>,
     cancel_requested: bool,
+    #[sqlx(flatten)]
+    task: StandingRow,
 }
 
 impl From<BenchmarkRow> for Benchmark {
@@ -288,6 +310,7 @@ impl From<BenchmarkRow> for Benchmark {
             created_at: row.created_at.0,
             started_at: row.started_at.map(|moment| moment.0),
             finished_at: row.finished_at.map(|moment| moment.0),
+            task_standing: row.task.into(),
             outcome: row.outcome.map(|document| document.0),
             cancel_requested: row.cancel_requested,
         }

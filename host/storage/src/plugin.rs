@@ -1,92 +1,48 @@
-//! The plugins that are admitted.
+//! The plugins that are admitted, and what administrators decided about them.
+
+mod admit;
+mod block;
+mod decide;
+mod statistics;
 
 use async_trait::async_trait;
 use llm_bench_core::audit::AuditEntry;
 use llm_bench_core::model::Origin;
 use llm_bench_core::name::Name;
-use llm_bench_core::plugin::{Descriptor, Exports, Plugin, PluginReference, PluginRepository};
+use llm_bench_core::plugin::{
+    Block, Decisions, Descriptor, Exports, Grants, Plugin, PluginReference, PluginRepository,
+    PluginStatistics, Standing,
+};
 use llm_bench_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+use crate::Storage;
 use crate::column::{Count, Document, Moment, Word};
 use crate::error::database_error;
-use crate::json::ensure_readable;
-use crate::{Storage, audit, commit};
+
+/// Versions with how they stand. A macro, since `concat!` takes literals alone.
+macro_rules! select {
+    () => {
+        "SELECT plugins.*, CASE WHEN plugin_blocks.digest IS NULL THEN plugins.status ELSE 'blocked' END AS standing,
+            coalesce(plugin_blocks.reason, plugins.reason) AS standing_reason
+        FROM plugins LEFT JOIN plugin_blocks ON plugin_blocks.digest = plugins.digest"
+    };
+}
+
+use select;
 
 #[async_trait]
 impl PluginRepository for Storage {
     async fn insert(&self, plugin: &Plugin, entry: Option<&AuditEntry>) -> Result<()> {
-        const SELECT_KNOWN: &str =
-            "SELECT digest, origin, is_default FROM plugins WHERE name = ? AND version = ?";
-        const MAKE_ROOM: &str = "DELETE FROM plugins WHERE name = ? AND version = ?";
-        const DEMOTE: &str = "UPDATE plugins SET is_default = 0 WHERE name = ?";
-        const INSERT: &str =
-            "INSERT INTO plugins (name, version, digest, bytes, origin, descriptor, exports, imports,
-                created_at, is_default)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NOT EXISTS
-                (SELECT 1 FROM plugins WHERE name = ?1 AND is_default = 1))";
-        ensure_readable("the plugin's description of itself", &plugin.descriptor)?;
-
-        let is_bundled = plugin.origin == Origin::Bundled;
-        let mut transaction = self.write().await?;
-        let known: Option<(String, Word<Origin>, bool)> = sqlx::query_as(SELECT_KNOWN)
-            .bind(plugin.name.as_str())
-            .bind(&plugin.version)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(database_error)?;
-        match known {
-            Some((digest, _, is_default)) if digest == plugin.digest && (is_default || !is_bundled) => {
-                return Ok(());
-            }
-            Some((_, Word(Origin::Bundled), _)) if is_bundled => {
-                sqlx::query(MAKE_ROOM)
-                    .bind(plugin.name.as_str())
-                    .bind(&plugin.version)
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(database_error)?;
-            }
-            Some(_) => {
-                return Err(Error::conflict(
-                    "plugin-version-exists",
-                    format!(
-                        "plugin `{}@{}` is there already with other contents: give this one another version",
-                        plugin.name, plugin.version
-                    ),
-                ));
-            }
-            None => {}
-        }
-        if is_bundled {
-            sqlx::query(DEMOTE)
-                .bind(plugin.name.as_str())
-                .execute(&mut *transaction)
-                .await
-                .map_err(database_error)?;
-        }
-        sqlx::query(INSERT)
-            .bind(plugin.name.as_str())
-            .bind(&plugin.version)
-            .bind(&plugin.digest)
-            .bind(Count(plugin.bytes))
-            .bind(Word(plugin.origin))
-            .bind(Document(&plugin.descriptor))
-            .bind(Document(plugin.exports))
-            .bind(Document(&plugin.imports))
-            .bind(Moment(plugin.created_at))
-            .execute(&mut *transaction)
-            .await
-            .map_err(database_error)?;
-        if let Some(entry) = entry {
-            audit::record(&mut transaction, entry).await?;
-        }
-        commit(transaction).await
+        admit::insert(self, plugin, entry).await
     }
 
     async fn find(&self, reference: &PluginReference) -> Result<Option<Plugin>> {
-        const SELECT: &str = "SELECT * FROM plugins
-            WHERE name = ?1 AND CASE WHEN ?2 IS NULL THEN is_default = 1 ELSE version = ?2 END";
+        const SELECT: &str = concat!(
+            select!(),
+            " WHERE name = ?1 AND CASE WHEN ?2 IS NULL THEN is_default = 1 ELSE version = ?2 END"
+        );
         let row: Option<PluginRow> = sqlx::query_as(SELECT)
             .bind(reference.name.as_str())
             .bind(&reference.version)
@@ -97,7 +53,7 @@ impl PluginRepository for Storage {
     }
 
     async fn find_by_digest(&self, digest: &str) -> Result<Option<Plugin>> {
-        const SELECT: &str = "SELECT * FROM plugins WHERE digest = ? ORDER BY created_at LIMIT 1";
+        const SELECT: &str = concat!(select!(), " WHERE plugins.digest = ? ORDER BY created_at LIMIT 1");
         let row: Option<PluginRow> = sqlx::query_as(SELECT)
             .bind(digest)
             .fetch_optional(&self.readers)
@@ -107,10 +63,66 @@ impl PluginRepository for Storage {
     }
 
     async fn list(&self) -> Result<Vec<Plugin>> {
-        const SELECT: &str = "SELECT * FROM plugins ORDER BY name, created_at DESC, version DESC";
+        const SELECT: &str = concat!(select!(), " ORDER BY name, created_at DESC, version DESC");
         let rows: Vec<PluginRow> =
             sqlx::query_as(SELECT).fetch_all(&self.readers).await.map_err(database_error)?;
         rows.into_iter().map(Plugin::try_from).collect()
+    }
+
+    async fn decide(&self, plugin: &Plugin, decisions: &Decisions, entries: &[AuditEntry]) -> Result<()> {
+        decide::decide(self, plugin, decisions, entries).await
+    }
+
+    async fn remove(&self, plugin: &Plugin, force: bool, entry: &AuditEntry) -> Result<()> {
+        decide::remove(self, plugin, force, entry).await
+    }
+
+    async fn block(&self, block: &Block, entry: &AuditEntry) -> Result<()> {
+        block::insert(self, block, entry).await
+    }
+
+    async fn unblock(&self, digest: &str, entry: &AuditEntry) -> Result<()> {
+        block::remove(self, digest, entry).await
+    }
+
+    async fn blocks(&self) -> Result<Vec<Block>> {
+        block::list(self).await
+    }
+
+    async fn find_block(&self, digest: &str) -> Result<Option<Block>> {
+        block::find(&self.readers, digest).await
+    }
+
+    async fn statistics(&self, digest: &str) -> Result<PluginStatistics> {
+        statistics::statistics(self, digest).await
+    }
+}
+
+/// What stands in the column of a version. That one is blocked is told by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Status {
+    Enabled,
+    Disabled,
+    Removed,
+}
+
+/// How a content stands.
+#[derive(FromRow)]
+pub(crate) struct StandingRow {
+    standing: String,
+    #[sqlx(rename = "standing_reason")]
+    reason: Option<String>,
+}
+
+impl From<StandingRow> for Standing {
+    fn from(StandingRow { standing, reason }: StandingRow) -> Self {
+        match standing.as_str() {
+            "blocked" => Self::Blocked { reason: reason.unwrap_or_default() },
+            "removed" => Self::Removed,
+            "disabled" => Self::Disabled { reason },
+            _ => Self::Enabled,
+        }
     }
 }
 
@@ -124,8 +136,13 @@ struct PluginRow {
     descriptor: Document<Descriptor>,
     exports: Document<Exports>,
     imports: Document<Vec<String>>,
+    contract: String,
     created_at: Moment,
+    compile_ms: Option<Count>,
     is_default: bool,
+    grants: Document<Grants>,
+    #[sqlx(flatten)]
+    standing: StandingRow,
 }
 
 impl TryFrom<PluginRow> for Plugin {
@@ -141,8 +158,12 @@ impl TryFrom<PluginRow> for Plugin {
             descriptor: row.descriptor.0,
             exports: row.exports.0,
             imports: row.imports.0,
+            contract: row.contract,
             created_at: row.created_at.0,
+            compile_ms: row.compile_ms.map(|count| count.0),
             is_default: row.is_default,
+            standing: row.standing.into(),
+            grants: row.grants.0,
         })
     }
 }

@@ -45,8 +45,16 @@ enum End {
     TooManyFailures,
     RecordFull,
     CancelRequested,
+    TaskUnusable,
     Stopped,
     LeaseLost,
+}
+
+impl End {
+    /// Whether somebody else decided that it must not go on now.
+    fn is_given_up(self) -> bool {
+        matches!(self, Self::LeaseLost | Self::CancelRequested | Self::TaskUnusable)
+    }
 }
 
 /// What keeps a benchmark from being executed to its end.
@@ -74,6 +82,9 @@ impl Orchestrator {
             claim,
             self.settings.lease,
         );
+        if benchmark.cancel_requested {
+            return self.conclude_cancelled(claim).await;
+        }
         // It holds the lease until the benchmark is concluded, which can take longer than an unrenewed one lasts.
         let mut execution = Execution::new(self, benchmark, claim, stop, lease);
         match execution.run().await {
@@ -82,6 +93,10 @@ impl Orchestrator {
             Ok(End::CancelRequested) => self.conclude_cancelled(claim).await,
             Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(claim).await,
             Ok(End::Stopped) => self.ports.benchmarks.release(id, worker).await,
+            Ok(End::TaskUnusable) => {
+                tracing::warn!(benchmark = %id, "held: its task may not be used any more");
+                self.ports.benchmarks.release(id, worker).await
+            }
             Ok(End::LeaseLost) => {
                 tracing::warn!(benchmark = %id, "another worker took this benchmark over");
                 Ok(())
@@ -198,11 +213,11 @@ impl<'a> Execution<'a> {
             }
             tokio::select! {
                 biased;
-                lease = self.lease.ended(), if !matches!(end, Some(End::LeaseLost | End::CancelRequested)) => {
+                lease = self.lease.ended(), if !end.is_some_and(End::is_given_up) => {
                     end = Some(end_of(lease));
                     self.cancel.cancel();
                 }
-                () = self.stop.cancelled(), if !matches!(end, Some(End::LeaseLost | End::CancelRequested | End::Stopped)) => {
+                () = self.stop.cancelled(), if !end.is_some_and(|end| end == End::Stopped || end.is_given_up()) => {
                     end = Some(End::Stopped);
                     let (cancel, grace) = (self.cancel.clone(), self.orchestrator.settings.grace);
                     tokio::spawn(async move {
@@ -344,6 +359,7 @@ fn record_full(most: u64) -> Error {
 fn end_of(lease: Lease) -> End {
     match lease {
         Lease::CancelRequested => End::CancelRequested,
+        Lease::TaskUnusable => End::TaskUnusable,
         Lease::Held | Lease::Lost => End::LeaseLost,
     }
 }

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
 use crate::dataset::{Dataset, Split};
 use crate::limits::Limits;
-use crate::model::Model;
+use crate::model::{Model, Origin};
 use crate::orchestrator::{FewShotOrder, Orchestrator};
-use crate::plugin::{Plugin, gold_columns};
+use crate::plugin::{Plugin, SUBJECT, gold_columns};
 use crate::{Error, Json, Result};
 
-/// The part that the benchmark's own model plays.
-pub(super) const SUBJECT: &str = "subject";
 /// Samples in flight, at most.
 const MOST_CONCURRENCY: u32 = 256;
 
@@ -48,6 +46,7 @@ impl Orchestrator {
     pub(super) async fn plan(&self, order: NewBenchmark) -> Result<(Benchmark, Option<FewShotDraws>)> {
         check_numbers(&order)?;
         check_task(&order)?;
+        self.check_limits(&order)?;
         let split = match &order.split {
             Some(name) => order.dataset.split(name)?,
             None => order.dataset.default_split().ok_or_else(|| {
@@ -92,6 +91,35 @@ impl Orchestrator {
             source: None,
         };
         Ok((Benchmark::queued(plan, rows, self.ports.clock.now()), draws))
+    }
+}
+
+impl Orchestrator {
+    /// What a call of the plugin may use unless an order says less: the host's defaults, with what the plugin was
+    /// granted in their place.
+    ///
+    /// # Errors
+    /// `unknown-limit`, `invalid-limit` where a grant was stored by another version of the program.
+    pub fn limits_of(&self, plugin: &Plugin) -> Result<Limits> {
+        self.settings.guest_limits.with(&plugin.grants.limits)
+    }
+
+    /// What a stranger's code may use is an administrator's word. Plugins that ship with the program, and those that
+    /// the person in front brings along, may be given more.
+    fn check_limits(&self, order: &NewBenchmark) -> Result<()> {
+        if order.task.origin != Origin::Uploaded {
+            return Ok(());
+        }
+        match order.limits.beyond(&self.limits_of(&order.task)?) {
+            None => Ok(()),
+            Some((name, asked, most)) => Err(Error::denied(
+                "limit-not-granted",
+                format!(
+                    "{name} is {asked}, but plugin `{}` may have {most}; an administrator can grant it more",
+                    order.task.reference()
+                ),
+            )),
+        }
     }
 }
 
@@ -154,6 +182,7 @@ fn check_numbers(order: &NewBenchmark) -> Result<()> {
 
 fn check_task(order: &NewBenchmark) -> Result<()> {
     let task = &order.task;
+    task.standing.ensure_usable(task.reference())?;
     if !(task.exports.solver && task.exports.scorer) {
         let lacks = if task.exports.solver { "scorer" } else { "solver" };
         return Err(Error::invalid(
@@ -184,7 +213,21 @@ fn check_task(order: &NewBenchmark) -> Result<()> {
             ));
         }
     }
-    Ok(())
+    check_granted(task, order.parts.keys())
+}
+
+/// A model may be bound to those parts alone that an administrator granted the plugin.
+pub(super) fn check_granted<'a>(plugin: &Plugin, mut parts: impl Iterator<Item = &'a String>) -> Result<()> {
+    match parts.find(|part| !plugin.may_open(part)) {
+        None => Ok(()),
+        Some(part) => Err(Error::denied(
+            "part-not-granted",
+            format!(
+                "plugin `{}` asks for a model as its `{part}`, which it was not granted; an administrator can grant it",
+                plugin.reference()
+            ),
+        )),
+    }
 }
 
 /// A gold column that the data lacks is most often a misspelt config, found here and not in every sample.

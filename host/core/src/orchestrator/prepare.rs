@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::Orchestrator;
-use super::order::SUBJECT;
 use super::recorder::{LentModel, Part, Parts};
 use super::sample::SampleRunner;
 use crate::benchmark::{Benchmark, FewShotDraws, Plan};
 use crate::dataset::{DatasetFiles, Split};
 use crate::model::{LoadedModel, Model, Origin};
+use crate::plugin::SUBJECT;
 use crate::response_cache::ModelKey;
 use crate::{Error, Result};
 

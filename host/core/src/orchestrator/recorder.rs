@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::order::SUBJECT;
 use super::replay::{RecordedCalls, host_seed};
 use crate::id::BenchmarkId;
 use crate::model::{LoadedModel, ModelAnswer, ModelRequest, ModelResponse, Timings, TokenUsage};
-use crate::plugin::ModelAccess;
+use crate::plugin::{ModelAccess, SUBJECT};
 use crate::response_cache::{ModelKey, RecordedAnswer, ResponseCache, ResponseKey, is_repeatable};
 use crate::sample::{CallOutcome, Failure, FailureKind, ModelCall, Phase};
 use crate::{Error, ErrorKind, Result};

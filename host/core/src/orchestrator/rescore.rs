@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Orchestrator;
-use super::order::{SUBJECT, check_gold};
+use super::order::{check_gold, check_granted};
 use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
 use crate::id::BenchmarkId;
 use crate::model::Model;
-use crate::plugin::{Plugin, gold_columns};
+use crate::plugin::{Plugin, SUBJECT, gold_columns};
 use crate::rescore::{Source, Takes};
 use crate::{Error, Json, Result, Row};
 
@@ -89,6 +89,8 @@ impl Orchestrator {
 
 fn check_plugin(order: &NewRescore, source: &Benchmark) -> Result<()> {
     let Plugin { name, exports, .. } = &order.plugin;
+    order.plugin.standing.ensure_usable(order.plugin.reference())?;
+    check_granted(&order.plugin, order.parts.keys())?;
     if !exports.scorer {
         let message = format!("plugin `{name}` has no scorer, so it cannot judge");
         return Err(Error::invalid("not-a-scorer", message));

@@ -6,13 +6,12 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Orchestrator;
-use super::order::SUBJECT;
 use super::recorder::{Part, Parts};
 use super::sample::{SampleRunner, derive_seed, recorded_calls};
 use crate::benchmark::{Benchmark, Metric};
 use crate::dataset::NumberedRow;
 use crate::id::BenchmarkId;
-use crate::plugin::MetricDeclaration;
+use crate::plugin::{MetricDeclaration, SUBJECT};
 use crate::rescore::{Agreement, Takes, is_same_judgement, judgement};
 use crate::sample::{Failure, FailureCounts, FailureKind, Measurement, SampleRecord, Solution};
 use crate::statistics::Aggregator;
@@ -36,6 +35,7 @@ impl Orchestrator {
     pub async fn verify(&self, id: BenchmarkId) -> Result<Verification> {
         let benchmark = self.recorded(id).await?;
         let plan = &benchmark.plan;
+        benchmark.task_standing.ensure_usable(plan.task.label())?;
         self.check_unchanged(&plan.split).await?;
         let draws = self.ports.benchmarks.few_shot_draws(id).await?;
         let names = plan.parts.keys().map(String::as_str).chain([SUBJECT]);

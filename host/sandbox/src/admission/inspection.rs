@@ -8,7 +8,7 @@ use wasmtime::Engine;
 use crate::convert::lift::shown;
 
 const PACKAGE: &str = "llm-bench:plugin";
-const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = "0.1.0";
 
 /// Interfaces of the contract that the host provides.
 const PROVIDED: [&str; 3] = ["types", "models", "logging"];

@@ -3,7 +3,7 @@
 //! ```text
 //! components/<sha256>.wasm                                      what was admitted
 //! compiled/<sha256>-<wasmtime's settings and version>.cwasm     what is executed
-//! compiled/<sha256>-<…>.cwasm.sha256                            its seal
+//! compiled/<sha256>-<…>.cwasm.sha256                            its seal: SHA-256, and how long compiling took
 //! ```
 //! A component outlives its compiled code: after an upgrade it is compiled anew. Files appear by renaming and are
 //! never changed in place.
@@ -12,6 +12,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use llm_bench_core::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,13 @@ use tokio::sync::Mutex;
 
 use super::{Candidate, Compiled, CompilerCommand, blocking, digest};
 use crate::engine;
+
+/// Compiled code that is there and whole.
+pub(crate) struct ReadyCode {
+    pub(crate) code: PathBuf,
+    /// How long it took to compile, in milliseconds; none for code that an older host compiled.
+    pub(crate) compile_ms: Option<u64>,
+}
 
 /// The folder, and how it is filled.
 pub(crate) struct Library {
@@ -54,7 +62,7 @@ impl Library {
     }
 
     /// The compiled code of a candidate, compiled now unless it is there.
-    pub(crate) async fn compile(&self, candidate: &Candidate) -> Result<PathBuf> {
+    pub(crate) async fn compile(&self, candidate: &Candidate) -> Result<ReadyCode> {
         self.compile_bytes(&candidate.digest, &candidate.bytes).await
     }
 
@@ -66,6 +74,40 @@ impl Library {
                 return Ok(());
             }
             write(&folder, &component, &bytes).map_err(|error| unusable(&component, error))
+        })
+        .await
+    }
+
+    /// The bytes of an admitted component.
+    ///
+    /// # Errors
+    /// `plugin-not-found` when no component of that digest was admitted.
+    pub(crate) async fn read(&self, digest: &str) -> Result<Vec<u8>> {
+        let component = self.admitted(digest)?;
+        let bytes =
+            blocking(move || fs::read(&component).map_err(|error| unusable(&component, error))).await?;
+        if self::digest(&bytes) == digest {
+            return Ok(bytes);
+        }
+        Err(Error::internal("plugin-file", format!("the stored component `{digest}` is damaged")))
+    }
+
+    /// Removes a component and its compiled code of this and other versions of the host.
+    pub(crate) async fn forget(&self, digest: &str) -> Result<()> {
+        let Ok(component) = self.admitted(digest) else { return Ok(()) };
+        let (compiled, prefix) = (self.compiled.clone(), format!("{digest}-"));
+        // No compilation of it is under way meanwhile.
+        let _alone = self.compiling.lock().await;
+        blocking(move || {
+            // The component first: without it, code that is left is not found any more.
+            remove(&component)?;
+            for entry in fs::read_dir(&compiled).map_err(|error| unusable(&compiled, error))? {
+                let entry = entry.map_err(|error| unusable(&compiled, error))?;
+                if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                    remove(&entry.path())?;
+                }
+            }
+            Ok(())
         })
         .await
     }
@@ -89,61 +131,57 @@ impl Library {
     /// # Errors
     /// `plugin-not-found` when no component of that digest was admitted.
     pub(crate) async fn find(&self, digest: &str) -> Result<PathBuf> {
-        let missing =
-            || Error::not_found("plugin-not-found", format!("no component `{digest}` was admitted"));
-        // A digest that is none must not name a file elsewhere.
-        if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(missing());
+        self.admitted(digest)?;
+        if let Some(ready) = self.ready(digest).await? {
+            return Ok(ready.code);
         }
-        let component = self.component(digest);
-        if !component.exists() {
-            return Err(missing());
-        }
-        if let Some(code) = self.ready(digest).await? {
-            return Ok(code);
-        }
-        let bytes =
-            blocking(move || fs::read(&component).map_err(|error| unusable(&component, error))).await?;
-        if self::digest(&bytes) != digest {
-            return Err(Error::internal(
-                "plugin-file",
-                format!("the stored component `{digest}` is damaged"),
-            ));
-        }
-        self.compile_bytes(digest, &bytes).await
+        let bytes = self.read(digest).await?;
+        Ok(self.compile_bytes(digest, &bytes).await?.code)
     }
 
-    async fn compile_bytes(&self, digest: &str, bytes: &[u8]) -> Result<PathBuf> {
-        if let Some(code) = self.ready(digest).await? {
-            return Ok(code);
+    /// Where the component of a digest lies.
+    fn admitted(&self, digest: &str) -> Result<PathBuf> {
+        // A digest that is none must not name a file elsewhere.
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let component = is_digest.then(|| self.component(digest)).filter(|component| component.exists());
+        component.ok_or_else(|| {
+            Error::not_found("plugin-not-found", format!("no component `{digest}` was admitted"))
+        })
+    }
+
+    async fn compile_bytes(&self, digest: &str, bytes: &[u8]) -> Result<ReadyCode> {
+        if let Some(ready) = self.ready(digest).await? {
+            return Ok(ready);
         }
         let _alone = self.compiling.lock().await;
-        if let Some(code) = self.ready(digest).await? {
-            return Ok(code);
+        if let Some(ready) = self.ready(digest).await? {
+            return Ok(ready);
         }
         let unusable = |error| unusable(&self.compiled, error);
         let bench = TempDir::new_in(&self.compiled).map_err(unusable)?;
         let (input, output) = (bench.path().join("component.wasm"), bench.path().join("code.cwasm"));
         tokio::fs::write(&input, bytes).await.map_err(unusable)?;
+        let started = Instant::now();
         self.compiler.compile(&input, &output).await?;
+        let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let compiled = self.compiled(digest);
         blocking(move || {
-            compiled.install(&output).map_err(|error| self::unusable(&output, error))?;
+            compiled.install(&output, compile_ms).map_err(|error| self::unusable(&output, error))?;
             drop(bench);
-            Ok(compiled.code)
+            Ok(ReadyCode { code: compiled.code, compile_ms: Some(compile_ms) })
         })
         .await
     }
 
     /// The compiled code, if it is there and is what the child wrote.
-    async fn ready(&self, digest: &str) -> Result<Option<PathBuf>> {
+    async fn ready(&self, digest: &str) -> Result<Option<ReadyCode>> {
         let compiled = self.compiled(digest);
         blocking(move || {
             if !compiled.code.exists() {
                 return Ok(None);
             }
-            if compiled.is_sealed() {
-                return Ok(Some(compiled.code));
+            if let Some(ready) = compiled.sealed() {
+                return Ok(Some(ready));
             }
             tracing::warn!("compiled code {} is damaged; compiling it again", compiled.code.display());
             compiled.remove();
@@ -164,25 +202,37 @@ impl Library {
 
 impl Compiled {
     /// Moves fresh code to its place; the seal is there first.
-    fn install(&self, fresh: &Path) -> io::Result<()> {
+    fn install(&self, fresh: &Path, compile_ms: u64) -> io::Result<()> {
         let folder = self.code.parent().unwrap_or(Path::new("."));
-        write(folder, &self.seal, hash_file(fresh)?.as_bytes())?;
+        let seal = format!("{} {compile_ms}", hash_file(fresh)?);
+        write(folder, &self.seal, seal.as_bytes())?;
         fs::rename(fresh, &self.code)
     }
 
-    fn is_sealed(&self) -> bool {
-        let seal = fs::read_to_string(&self.seal);
-        seal.is_ok_and(|seal| hash_file(&self.code).is_ok_and(|hash| hash == seal))
+    /// The code, if it is what the child wrote.
+    fn sealed(&self) -> Option<ReadyCode> {
+        let seal = fs::read_to_string(&self.seal).ok()?;
+        let (hash, compile_ms) = seal.split_once(' ').unwrap_or((&seal, ""));
+        let is_whole = hash_file(&self.code).is_ok_and(|found| found == hash);
+        is_whole.then(|| ReadyCode { code: self.code.clone(), compile_ms: compile_ms.parse().ok() })
     }
 
     fn remove(&self) {
         for file in [&self.code, &self.seal] {
-            if let Err(error) = fs::remove_file(file)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!("cannot remove {}: {error}", file.display());
+            if let Err(error) = remove(file) {
+                tracing::warn!("{error:?}");
             }
         }
+    }
+}
+
+/// One that is not there is removed.
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::unavailable("plugin-folder", format!("cannot remove {}: {error}", file.display())))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -120,6 +120,13 @@ impl GuestProcesses {
         (process, Some(readiness))
     }
 
+    /// Ends the process of a plugin, unless it has calls.
+    pub(crate) fn forget(&self, digest: &str) {
+        if let Some(process) = self.living().get(digest) {
+            process.ledger.retire();
+        }
+    }
+
     fn living(&self) -> MutexGuard<'_, HashMap<String, Arc<GuestProcess>>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,6 +21,7 @@ fn sandbox() -> WasmSandbox {
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"),
         compiler: compiler(),
         concurrency: 4,
+        max_component_bytes: 64 << 20,
         max_memory_bytes: 256 << 20,
         isolation: Isolation::Process { command, memory_bytes: 1 << 30 },
     })
@@ -195,6 +196,7 @@ async fn a_process_ends_with_its_sandbox_and_one_that_nobody_runs_is_an_error() 
             folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"),
             compiler: compiler(),
             concurrency: 4,
+            max_component_bytes: 64 << 20,
             max_memory_bytes: 256 << 20,
             isolation: Isolation::Process { command, memory_bytes: 1 << 30 },
         });

@@ -32,6 +32,7 @@ pub(crate) fn sandbox_with(folder: &Path, compiler: CompilerCommand) -> WasmSand
         folder: folder.to_owned(),
         compiler,
         concurrency: 4,
+        max_component_bytes: 64 << 20,
         max_memory_bytes: 256 << 20,
         isolation: Isolation::InProcess,
     };

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use llm_bench_core::benchmark::BenchmarkFilter;
 use llm_bench_core::{Json, Result};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use crate::app::{App, AppConfig};
 use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView, PresetView, SourceView};
 
 /// Benchmarks that a list shows, the newest.
-const BENCHMARKS: u32 = 200;
+pub(super) const BENCHMARKS: u32 = 200;
 
 pub(super) async fn open(common: &CommonArguments) -> Result<App> {
     let config = AppConfig { data_dir: common.data.data_dir.clone(), ..AppConfig::default() };
@@ -78,12 +79,14 @@ pub(super) async fn plugins(action: ListAction) -> Result<ExitCode> {
             show_list(
                 &common,
                 &views,
-                &["name", "version", "exports", "origin", "description"],
+                &["name", "version", "status", "exports", "origin", "description"],
                 &[],
                 |plugin| {
+                    let is_default = if plugin.is_default { ", default" } else { "" };
                     vec![
                         plugin.name.clone(),
                         plugin.version.clone(),
+                        format!("{}{is_default}", plugin.status),
                         plugin.exports.join(", "),
                         word(&plugin.origin),
                         plugin.description.clone(),
@@ -92,7 +95,7 @@ pub(super) async fn plugins(action: ListAction) -> Result<ExitCode> {
             )
         }
         ListAction::Show { name, common } => {
-            show_one(&common, &PluginView::from(open(&common).await?.plugin(&name.parse()?).await?))
+            show_one(&common, &open(&common).await?.plugin_detail(&name.parse()?).await?)
         }
     }
 }
@@ -123,7 +126,8 @@ pub(super) async fn presets(action: ListAction) -> Result<ExitCode> {
 pub(super) async fn benchmarks(action: ListAction) -> Result<ExitCode> {
     match action {
         ListAction::List { common } => {
-            let page = open(&common).await?.benchmarks.list(None, None, BENCHMARKS).await?;
+            let page =
+                open(&common).await?.benchmarks.list(&BenchmarkFilter::default(), None, BENCHMARKS).await?;
             let views: Vec<BenchmarkView> = page.items.into_iter().map(BenchmarkView::from).collect();
             let header = ["id", "status", "model", "task", "dataset", "samples", "metric", "source"];
             show_list(&common, &views, &header, &[5], |benchmark| {

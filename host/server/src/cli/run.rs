@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{OutputFormat, output, stop, table};
 use crate::app::{App, AppConfig};
-use crate::order::{self, OrderRequest};
+use crate::order::OrderRequest;
 use crate::preset::Preset;
 use crate::view::{BenchmarkView, SampleView};
 
@@ -107,7 +107,7 @@ async fn order(
     let name = app.dataset_name(&request, preset.as_ref()).await?;
     let split = request.split.as_deref().or_else(|| preset.as_ref()?.split.as_deref());
     let dataset = app.dataset_or_files(&name, split).await?;
-    order::assemble(models.subject, models.parts, task, preset, dataset, request)
+    app.assemble(models.subject, models.parts, task, preset, dataset, request)
 }
 
 /// Runs one benchmark to its end, with a progress bar for the person who waits.

@@ -44,6 +44,12 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
         let _ = write!(text, ", {kind} {count}");
     }
     text.push('\n');
+    if let Some(held) = &view.held {
+        let _ = writeln!(text, "held: {held}");
+    } else if view.task_status == "blocked" {
+        let reason = view.task_status_reason.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "its task is blocked since: {reason}");
+    }
     if let Some(source) = &view.source {
         text.push_str(&of_source(source));
     }

@@ -13,9 +13,10 @@ use crate::problem::Problem;
 
 /// Addresses by the word behind `/api/v1/`: who may look, and who may change something. What stands not here is for
 /// administrators.
-const ROLES: [(&str, Role, Role); 8] = [
+const ROLES: [(&str, Role, Role); 9] = [
     ("audit", Role::Admin, Role::Admin),
     ("benchmarks", Role::Viewer, Role::Runner),
+    ("blocked-plugins", Role::Viewer, Role::Admin),
     ("datasets", Role::Viewer, Role::Runner),
     ("hardware", Role::Viewer, Role::Admin),
     ("models", Role::Viewer, Role::Runner),

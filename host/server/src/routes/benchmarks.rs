@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use jiff::Timestamp;
 use llm_bench_core::Row;
-use llm_bench_core::benchmark::{FewShotSampling, SampleCursor, Status};
+use llm_bench_core::benchmark::{BenchmarkFilter, FewShotSampling, SampleCursor, Status};
 use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::limits::Budget;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,8 @@ pub struct CreateBenchmark {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub budget: Option<Budget>,
-    /// WebAssembly fuel of a sample, instead of the budget's.
+    /// WebAssembly fuel of a sample, instead of the budget's. An uploaded plugin gets no more than the host's default,
+    /// or what it was granted; so with the other limits.
     #[serde(default)]
     pub fuel: Option<u64>,
     /// Memory of a sample in MiB, instead of the budget's.
@@ -145,6 +146,8 @@ pub(super) async fn create(
 pub(super) struct ListQuery {
     /// Only those of this status.
     status: Option<String>,
+    /// Only those whose task is the component with this SHA-256.
+    task_digest: Option<String>,
     /// `next` of the page before; the first page without it.
     cursor: Option<String>,
     /// Items of a page, 1 to 1000; 50 unless given.
@@ -160,8 +163,9 @@ pub(super) async fn list(
 ) -> Result<axum::Json<PageView<BenchmarkView>>, Problem> {
     let page = PageQuery { cursor: query.cursor, limit: query.limit };
     let status: Option<Status> = query.status.as_deref().map(str::parse).transpose()?;
+    let filter = BenchmarkFilter { status, task_digest: query.task_digest };
     let after = page.after(|text| text.parse::<BenchmarkId>().ok())?;
-    let found = app.benchmarks.list(status, after, page.limit()?).await?;
+    let found = app.benchmarks.list(&filter, after, page.limit()?).await?;
     Ok(axum::Json(PageView {
         items: found.items.into_iter().map(BenchmarkView::from).collect(),
         next: found.next.map(|id| id.to_string()),

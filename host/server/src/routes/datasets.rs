@@ -116,7 +116,7 @@ pub(super) async fn upload(
     let name = Name::new(name)?;
     let split = Name::new(query.split.as_deref().unwrap_or("test"))?;
     let extension = extension_of(&headers)?;
-    let file = upload::receive(body, &app.data.uploads(), MOST_BYTES).await?;
+    let file = upload::receive(body.into_data_stream(), &app.data.uploads(), MOST_BYTES).await?.file;
     let uploaded = inspect(&app, &name, &split, file.path(), extension).await?;
     // One upload at a time from here: two splits of one dataset may come at once.
     let _turn = app.dataset_uploads.lock().await;

@@ -40,7 +40,8 @@ pub struct AuditEntryView {
     pub actor: String,
     /// The id of the token that acted; null: none did.
     pub token_id: Option<String>,
-    /// `create-token`, `revoke-token`, `upload-plugin`.
+    /// `create-token`, `revoke-token`, `upload-plugin`, `enable-plugin`, `disable-plugin`, `choose-default`,
+    /// `grant-plugin`, `block-plugin`, `unblock-plugin`, `remove-plugin`.
     pub action: String,
     /// What was changed.
     pub subject: String,

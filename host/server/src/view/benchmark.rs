@@ -22,6 +22,12 @@ pub struct BenchmarkView {
     pub task: String,
     /// SHA-256 of the task's component.
     pub task_digest: String,
+    /// Whether the task may be used now: `enabled`, `disabled`, `blocked` or `removed`.
+    pub task_status: String,
+    /// Why it is disabled or blocked.
+    pub task_status_reason: Option<String>,
+    /// Why a benchmark that has not ended is held in the queue; null where it is not.
+    pub held: Option<String>,
     pub dataset: String,
     pub split: String,
     /// SHA-256 of the split's file.
@@ -118,13 +124,18 @@ impl From<Benchmark> for BenchmarkView {
         let Benchmark { id, plan, status, progress, created_at, started_at, finished_at, outcome, .. } =
             benchmark;
         let outcome = outcome.as_ref();
+        let standing = benchmark.task_standing;
+        let held = standing.ensure_usable(plan.task.label()).err().filter(|_| !status.has_ended());
         Self {
             id: id.to_string(),
             status: status.as_str().to_owned(),
             model: plan.model.name,
             model_digest: plan.model.facts.digest,
-            task: format!("{}@{}", plan.task.name, plan.task.version),
+            task: plan.task.label(),
             task_digest: plan.task.digest,
+            task_status: standing.as_str().to_owned(),
+            task_status_reason: standing.reason().map(str::to_owned),
+            held: held.map(|error| error.message),
             dataset: plan.dataset,
             split: plan.split.name,
             split_digest: plan.split.digest,

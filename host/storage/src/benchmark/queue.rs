@@ -9,7 +9,7 @@ use llm_bench_core::id::{BenchmarkId, WorkerId};
 use llm_bench_core::{Error, Result};
 use sqlx::{Sqlite, Transaction};
 
-use super::BenchmarkRow;
+use super::{BenchmarkRow, select};
 use crate::column::{Document, Id, Moment, Word};
 use crate::error::database_error;
 use crate::{Storage, commit, sample};
@@ -25,20 +25,35 @@ pub(super) async fn claim(
         WHERE id = (
             SELECT id FROM benchmarks INDEXED BY benchmarks_to_do
             WHERE status IN ('queued', 'running') AND (status = 'queued' OR lease_until < ?2)
+                AND (cancel_requested OR task_digest NOT IN (SELECT digest FROM unusable_plugins))
             ORDER BY id
             LIMIT 1
         )
-        RETURNING *";
+        RETURNING id";
     let mut transaction = storage.write().await?;
-    let row: Option<BenchmarkRow> = sqlx::query_as(CLAIM)
+    let claimed: Option<Id> = sqlx::query_scalar(CLAIM)
         .bind(Id(worker.0))
         .bind(Moment(now))
         .bind(Moment(until))
         .fetch_optional(&mut *transaction)
         .await
         .map_err(database_error)?;
+    let benchmark = match claimed {
+        Some(id) => Some(read(&mut transaction, BenchmarkId(id.0)).await?),
+        None => None,
+    };
     commit(transaction).await?;
-    Ok(row.map(Benchmark::from))
+    Ok(benchmark)
+}
+
+/// A benchmark as it stands in a transaction.
+async fn read(transaction: &mut Transaction<'static, Sqlite>, id: BenchmarkId) -> Result<Benchmark> {
+    let row: BenchmarkRow = sqlx::query_as(concat!(select!(), " WHERE id = ?"))
+        .bind(Id(id.0))
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(database_error)?;
+    Ok(row.into())
 }
 
 pub(super) async fn renew(
@@ -49,9 +64,9 @@ pub(super) async fn renew(
 ) -> Result<Lease> {
     const RENEW: &str = "UPDATE benchmarks SET lease_until = ?
         WHERE id = ? AND worker_id = ?
-        RETURNING cancel_requested";
+        RETURNING cancel_requested, task_digest IN (SELECT digest FROM unusable_plugins)";
     let mut transaction = storage.write().await?;
-    let cancel_requested: Option<bool> = sqlx::query_scalar(RENEW)
+    let held: Option<(bool, bool)> = sqlx::query_as(RENEW)
         .bind(Moment(until))
         .bind(Id(id.0))
         .bind(Id(worker.0))
@@ -59,9 +74,10 @@ pub(super) async fn renew(
         .await
         .map_err(database_error)?;
     commit(transaction).await?;
-    Ok(match cancel_requested {
-        Some(false) => Lease::Held,
-        Some(true) => Lease::CancelRequested,
+    Ok(match held {
+        Some((true, _)) => Lease::CancelRequested,
+        Some((false, true)) => Lease::TaskUnusable,
+        Some((false, false)) => Lease::Held,
         None => Lease::Lost,
     })
 }
@@ -97,7 +113,7 @@ pub(super) async fn finish(
 /// Cancels at once what nobody executes: what is queued, and what is running under a lease that has run out.
 pub(super) async fn request_cancel(storage: &Storage, id: BenchmarkId, at: Timestamp) -> Result<Benchmark> {
     const SELECT: &str = "SELECT status, lease_until IS NULL OR lease_until < ? FROM benchmarks WHERE id = ?";
-    const REQUEST: &str = "UPDATE benchmarks SET cancel_requested = 1 WHERE id = ? RETURNING *";
+    const REQUEST: &str = "UPDATE benchmarks SET cancel_requested = 1 WHERE id = ?";
     let mut transaction = storage.write().await?;
     let standing: Option<(Word<Status>, bool)> = sqlx::query_as(SELECT)
         .bind(Moment(at))
@@ -123,10 +139,10 @@ pub(super) async fn request_cancel(storage: &Storage, id: BenchmarkId, at: Times
         };
         end(&mut transaction, id, Status::Cancelled, &outcome, at).await?;
     }
-    let row: BenchmarkRow =
-        sqlx::query_as(REQUEST).bind(Id(id.0)).fetch_one(&mut *transaction).await.map_err(database_error)?;
+    sqlx::query(REQUEST).bind(Id(id.0)).execute(&mut *transaction).await.map_err(database_error)?;
+    let benchmark = read(&mut transaction, id).await?;
     commit(transaction).await?;
-    Ok(row.into())
+    Ok(benchmark)
 }
 
 async fn end(

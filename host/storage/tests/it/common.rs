@@ -12,7 +12,8 @@ use llm_bench_core::model::{
     LogLikelihood, Model, ModelFacts, ModelRequest, ModelResponse, Origin, Prompt, ScoringRequest, Timings,
     TokenUsage,
 };
-use llm_bench_core::plugin::{Aggregation, MetricDeclaration};
+use llm_bench_core::name::Name;
+use llm_bench_core::plugin::{Aggregation, Descriptor, Exports, Grants, MetricDeclaration, Plugin, Standing};
 use llm_bench_core::rescore::{Source, Takes};
 use llm_bench_core::sample::{
     CallOutcome, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, SampleRecord, Solution,
@@ -140,6 +141,7 @@ pub(crate) fn benchmark() -> Benchmark {
         finished_at: None,
         outcome: None,
         cancel_requested: false,
+        task_standing: Standing::Enabled,
     }
 }
 
@@ -202,4 +204,31 @@ pub(crate) fn failed(index: u64, kind: FailureKind) -> SampleRecord {
 
 pub(crate) fn measurement(metric: &str, value: f64) -> Measurement {
     Measurement { metric: metric.to_owned(), filter: None, value: Some(value), weight: 1.0, reason: None }
+}
+
+/// An uploaded version whose digest is two characters, again and again.
+pub(crate) fn plugin(name: &str, version: &str, digest: &str, seconds: i64) -> Plugin {
+    Plugin {
+        name: Name::new(name).expect("a name"),
+        version: version.to_owned(),
+        digest: digest.repeat(32),
+        bytes: 55_000,
+        origin: Origin::Uploaded,
+        descriptor: Descriptor {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            description: "asks".to_owned(),
+            config_schema: serde_json::json!({"type": "object", "properties": {"b": {}, "a": {"x-gold": true}}}),
+            example_config: serde_json::json!({"threshold": 0.1}),
+            parts: vec!["subject".to_owned()],
+        },
+        exports: Exports { solver: true, scorer: true, aggregator: false },
+        imports: vec!["llm-bench:plugin/models@0.1.0".to_owned()],
+        contract: "0.1.0".to_owned(),
+        created_at: at(seconds),
+        compile_ms: Some(120),
+        is_default: false,
+        standing: Standing::Enabled,
+        grants: Grants::default(),
+    }
 }

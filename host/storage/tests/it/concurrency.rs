@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use futures::future::{join_all, try_join_all};
-use llm_bench_core::benchmark::BenchmarkRepository;
+use llm_bench_core::benchmark::{BenchmarkFilter, BenchmarkRepository};
 use llm_bench_core::id::{BenchmarkId, WorkerId};
 use llm_bench_storage::Storage;
 
@@ -140,7 +140,7 @@ async fn two_processes_write_at_once_and_nothing_is_lost() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    for benchmark in database.benchmarks().list(None, None, 10).await.unwrap().items {
+    for benchmark in database.benchmarks().list(&BenchmarkFilter::default(), None, 10).await.unwrap().items {
         assert_eq!(benchmark.progress.completed, 100);
         assert_eq!(database.benchmarks().finished_rows(benchmark.id).await.unwrap(), [0..=99]);
     }

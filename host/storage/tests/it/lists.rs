@@ -1,6 +1,6 @@
 //! Walking through lists page by page.
 
-use llm_bench_core::benchmark::Status;
+use llm_bench_core::benchmark::{BenchmarkFilter, Status};
 use llm_bench_core::hardware::{GpuReading, HardwareReading};
 use llm_bench_core::id::{BenchmarkId, WorkerId};
 
@@ -18,7 +18,7 @@ async fn benchmarks_are_walked_once_newest_first_while_more_are_added() {
 
     let (mut walked, mut after) = (Vec::new(), None);
     loop {
-        let page = database.benchmarks().list(None, after, 3).await.unwrap();
+        let page = database.benchmarks().list(&BenchmarkFilter::default(), after, 3).await.unwrap();
         walked.extend(page.items.iter().map(|benchmark| benchmark.id));
         database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
         after = page.next;
@@ -36,12 +36,17 @@ async fn a_list_can_be_of_one_status() {
     for _ in 0..3 {
         database.benchmarks().insert(&benchmark(), None, None).await.unwrap();
     }
-    let cancelled = database.benchmarks().list(None, None, 1).await.unwrap().items[0].id;
+    let cancelled =
+        database.benchmarks().list(&BenchmarkFilter::default(), None, 1).await.unwrap().items[0].id;
     database.benchmarks().request_cancel(cancelled, at(1)).await.unwrap();
     database.benchmarks().renew(running, worker, at(9)).await.unwrap();
 
     let ids = async |status, after, limit| {
-        let page = database.benchmarks().list(Some(status), after, limit).await.unwrap();
+        let page = database
+            .benchmarks()
+            .list(&BenchmarkFilter { status: Some(status), task_digest: None }, after, limit)
+            .await
+            .unwrap();
         (page.items.into_iter().map(|benchmark| benchmark.id).collect::<Vec<_>>(), page.next)
     };
     assert_eq!(ids(Status::Running, None, 10).await, (vec![running], None));

@@ -4,6 +4,7 @@
 mod common;
 mod comparison;
 mod concurrency;
+mod lifecycle;
 mod lists;
 mod open;
 mod queue;

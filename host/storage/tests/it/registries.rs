@@ -3,10 +3,9 @@
 use llm_bench_core::ErrorKind;
 use llm_bench_core::dataset::{Dataset, DatasetRepository};
 use llm_bench_core::model::{Model, ModelRepository, Origin};
-use llm_bench_core::name::Name;
-use llm_bench_core::plugin::{Descriptor, Exports, Plugin, PluginRepository};
+use llm_bench_core::plugin::{Plugin, PluginRepository};
 
-use crate::common::{Database, at, model, split};
+use crate::common::{Database, model, plugin, split};
 
 #[tokio::test]
 async fn models_are_replaced_by_name_and_listed_in_order() {
@@ -66,28 +65,6 @@ async fn datasets_are_replaced_by_name_and_listed_in_order() {
     assert_eq!(datasets.find("capitals").await.unwrap().as_ref(), Some(&expected[1]));
     datasets.remove("capitals").await.unwrap();
     assert_eq!(datasets.remove("capitals").await.unwrap_err().code, "dataset-not-found");
-}
-
-fn plugin(name: &str, version: &str, digest: &str, seconds: i64) -> Plugin {
-    Plugin {
-        name: Name::new(name).unwrap(),
-        version: version.to_owned(),
-        digest: digest.repeat(32),
-        bytes: 55_000,
-        origin: Origin::Uploaded,
-        descriptor: Descriptor {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            description: "asks".to_owned(),
-            config_schema: serde_json::json!({"type": "object", "properties": {"b": {}, "a": {"x-gold": true}}}),
-            example_config: serde_json::json!({"threshold": 0.1}),
-            parts: vec!["subject".to_owned()],
-        },
-        exports: Exports { solver: true, scorer: true, aggregator: false },
-        imports: vec!["llm-bench:plugin/models@0.1.0".to_owned()],
-        created_at: at(seconds),
-        is_default: false,
-    }
 }
 
 #[tokio::test]

@@ -64,9 +64,10 @@ pub struct RunArguments {
     /// Samples in flight at once, 1 to 256 [default: 16].
     #[arg(long, value_name = "N")]
     pub(super) concurrency: Option<u32>,
-    /// What one sample of the task may use.
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) budget: BudgetArgument,
+    /// What one sample of the task may use [default: the host's limits, normal unless config.toml says otherwise, and what
+    /// the plugin was granted].
+    #[arg(long, value_enum)]
+    pub(super) budget: Option<BudgetArgument>,
     /// WebAssembly fuel of a sample, instead of the budget's.
     #[arg(long, value_name = "N")]
     pub(super) fuel: Option<u64>,
@@ -111,11 +112,10 @@ pub(in crate::cli) struct ResultArguments {
     pub(super) samples: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum BudgetArgument {
     /// Compiled tasks that do little.
     Small,
-    #[default]
     Normal,
     /// Interpreted tasks (Python, JavaScript) on long texts.
     Large,
@@ -167,7 +167,7 @@ impl RunArguments {
             seed: self.seed,
             concurrency: self.concurrency,
             limits: LimitChoices {
-                budget: Some(self.budget.into()),
+                budget: self.budget.map(Budget::from),
                 fuel: self.fuel,
                 memory_mib: self.memory_mib,
                 timeout_s: self.timeout_s,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Models, RunArguments};
 use crate::app::App;
 use crate::cli::{OutputFormat, output, sources, table};
-use crate::order::{self, OrderRequest};
+use crate::order::OrderRequest;
 use crate::preset::{GroupPreset, TaskPreset};
 use crate::view::{BenchmarkView, GroupView, MemberView, MetricView, SkippedView};
 
@@ -200,7 +200,7 @@ async fn member(
     };
     let dataset = app.dataset_or_files(&named, split.as_deref()).await?;
     let (plugin, preset) = app.preset_task(task).await?;
-    order::assemble(models.subject.clone(), models.parts.clone(), plugin, preset, dataset, request.clone())
+    app.assemble(models.subject.clone(), models.parts.clone(), plugin, preset, dataset, request.clone())
 }
 
 /// What bears a member's name at a place: the file that the place is, or a folder or a file within it.
