@@ -60,6 +60,26 @@ pub enum Behaviour {
     TokenFlood,
     /// Answers 32 MiB.
     HugeAnswer,
+    /// Calls the host `amount` times, then is honest.
+    HostCalls,
+    /// Asks for `amount` tokens, then is honest.
+    Tokens,
+    /// Asks a model about a text of `amount` bytes, then is honest.
+    RequestBytes,
+    /// Holds `amount` models open, then is honest.
+    Handles,
+    /// Writes `amount` bytes to the log, then is honest.
+    LogBytes,
+    /// Takes `amount` bytes of memory beyond what it has, then is honest.
+    MemoryBytes,
+    /// Answers `amount` bytes.
+    AnswerBytes,
+    /// Measures `amount` metrics.
+    Measurements,
+    /// Lets the numbers of its machine show: answers NaN bits, hash-map order, addresses and randomness.
+    Fingerprint,
+    /// Looks for what an earlier call left in a static.
+    Leftovers,
     /// Measures NaN.
     NanMeasurement,
     /// Measures a metric that it never declared.
@@ -97,6 +117,15 @@ impl Behaviour {
             Self::HostCallFlood => exhaust::host_calls(),
             Self::HandleLeak => exhaust::handles(),
             Self::TokenFlood => exhaust::tokens(),
+            Self::HostCalls => exhaust::some_host_calls(config.amount),
+            Self::Tokens => exhaust::some_tokens(config.amount),
+            Self::RequestBytes => exhaust::request_bytes(config.amount),
+            Self::Handles => exhaust::some_handles(config.amount),
+            Self::LogBytes => exhaust::log_bytes(config.amount),
+            Self::MemoryBytes => exhaust::memory_bytes(config.amount),
+            Self::AnswerBytes => Ok(Solution::answer("x".repeat(config.amount as usize))),
+            Self::Fingerprint => Ok(probe::fingerprint()),
+            Self::Leftovers => probe::leftovers(),
             Self::HugeAnswer => Ok(Solution::answer("x".repeat(FLOOD_BYTES))),
             Self::Honest
             | Self::OpenSubjectInScore
@@ -106,11 +135,12 @@ impl Behaviour {
             | Self::NanMeasurement
             | Self::UndeclaredMeasurement
             | Self::DuplicateMeasurement
+            | Self::Measurements
             | Self::ManyMeasurements => Ok(Solution::answer("harmless")),
         }
     }
 
-    pub(crate) fn score(self) -> Result<Vec<Measurement>> {
+    pub(crate) fn score(self, config: &Config) -> Result<Vec<Measurement>> {
         let harmless = Measurement::of("harmless", 1.0);
         Ok(match self {
             Self::OpenSubjectInScore => {
@@ -123,6 +153,9 @@ impl Behaviour {
             Self::UndeclaredMeasurement => vec![Measurement::of("invented", 1.0)],
             Self::DuplicateMeasurement => vec![harmless.clone(), harmless],
             Self::ManyMeasurements => vec![harmless; 200_000],
+            Self::Measurements => {
+                (0..config.amount).map(|number| Measurement::of(format!("m{number}"), 1.0)).collect()
+            }
             _ => vec![harmless],
         })
     }

@@ -66,3 +66,49 @@ pub(crate) fn tokens() -> Result<Solution> {
     let generations = Model::open("subject")?.generate(requests)?;
     Ok(Solution::answer(format!("READ: {} generations", generations.len())))
 }
+
+#[expect(clippy::unnecessary_wraps, reason = "as its neighbours")]
+fn honest() -> Result<Solution> {
+    Ok(Solution::answer("harmless"))
+}
+
+/// Opening the model is one of the calls.
+pub(crate) fn some_host_calls(amount: u32) -> Result<Solution> {
+    let model = Model::open("subject")?;
+    for _ in 1..amount {
+        model.count_tokens(["x"])?;
+    }
+    honest()
+}
+
+pub(crate) fn some_tokens(amount: u32) -> Result<Solution> {
+    let request = GenerationRequest { prompt: "x".into(), sampling: Sampling::greedy(amount) };
+    Model::open("subject")?.generate([request])?;
+    honest()
+}
+
+pub(crate) fn request_bytes(amount: u32) -> Result<Solution> {
+    Model::open("subject")?.count_tokens(["x".repeat(amount as usize)])?;
+    honest()
+}
+
+pub(crate) fn some_handles(amount: u32) -> Result<Solution> {
+    let open: Result<Vec<Model>> = (0..amount).map(|_| Model::open("subject")).collect();
+    black_box(&open?);
+    honest()
+}
+
+pub(crate) fn log_bytes(amount: u32) -> Result<Solution> {
+    log::info("x".repeat(amount as usize));
+    honest()
+}
+
+/// Grown at once: an allocator would round it.
+pub(crate) fn memory_bytes(amount: u32) -> Result<Solution> {
+    const PAGE: usize = 65_536;
+    let pages = (amount as usize).div_ceil(PAGE);
+    #[cfg(target_arch = "wasm32")]
+    assert_ne!(core::arch::wasm32::memory_grow(0, pages), usize::MAX, "no memory");
+    black_box(pages);
+    honest()
+}

@@ -22,6 +22,8 @@ pub struct Hostile;
 pub struct Config {
     /// What to try.
     pub behaviour: Behaviour,
+    /// How much of it, where that is counted: calls, bytes, tokens, handles, measurements.
+    pub amount: u32,
     /// The gold column.
     #[schemars(extend("x-gold" = true))]
     pub answer: String,
@@ -29,7 +31,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { behaviour: Behaviour::Honest, answer: "answer".into() }
+        Self { behaviour: Behaviour::Honest, amount: 0, answer: "answer".into() }
     }
 }
 
@@ -63,7 +65,7 @@ impl Scorer for Hostile {
         _solution: &Solution,
         _target: &Row,
     ) -> Result<Vec<Measurement>> {
-        context.config.behaviour.score()
+        context.config.behaviour.score(&context.config)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tries to reach what no plugin may reach.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use llm_bench_plugin_sdk::prelude::*;
@@ -60,5 +62,29 @@ pub(crate) fn clock() -> Result<Solution> {
 }
 
 pub(crate) fn randomness() -> Solution {
-    Solution::answer(format!("RANDOM: {:016x}", RandomState::new().hash_one(0)))
+    Solution::answer(format!("RANDOM: {}", random()))
+}
+
+/// Whatever may differ from run to run, in one text.
+pub(crate) fn fingerprint() -> Solution {
+    let zero = std::hint::black_box(0.0_f64);
+    let nans = [f64::INFINITY * zero, f64::from_bits(0x7ff8_dead_beef_0001) + zero, (zero - 1.0).sqrt()];
+    let bits: Vec<String> = nans.iter().map(|nan| format!("{:016x}", nan.to_bits())).collect();
+    let order: Vec<u32> = (0..32).collect::<HashSet<_>>().into_iter().collect();
+    let place = Box::new(7_u8);
+    let (time, instant) = (SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(), Instant::now());
+    Solution::answer(format!("{bits:?} {order:?} {:p} {time:?} {instant:?} {}", place, random()))
+}
+
+/// A static that an earlier call changed would say so.
+pub(crate) fn leftovers() -> Result<Solution> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    match CALLS.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(refused("what an earlier call left", "there is nothing")),
+        calls => Ok(read(format!("{calls} calls"))),
+    }
+}
+
+fn random() -> String {
+    format!("{:016x}", RandomState::new().hash_one(0))
 }

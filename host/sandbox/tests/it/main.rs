@@ -8,4 +8,5 @@ mod compiler;
 mod hostile;
 mod inspection;
 mod isolation;
+mod limits;
 mod support;
