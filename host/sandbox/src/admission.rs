@@ -4,6 +4,7 @@ mod child;
 mod compiler;
 mod inspection;
 mod library;
+mod signature;
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use llm_bench_core::{Error, Result};
 use sha2::{Digest, Sha256};
 
-pub use child::compile_in_child;
+pub use child::{CompileLimits, compile_in_child};
 pub use compiler::CompilerCommand;
 pub(crate) use library::Library;
 

@@ -14,7 +14,7 @@ mod plugin;
 mod process;
 mod sandbox;
 
-pub use admission::{CompilerCommand, compile_in_child};
+pub use admission::{CompileLimits, CompilerCommand, compile_in_child};
 pub use process::run_guests_in_child;
 pub use sandbox::{Isolation, SandboxConfig, WasmSandbox};
 

@@ -13,14 +13,15 @@ use wasmtime::component::Instance;
 
 use crate::bindings::exports::llm_bench::plugin::plugin;
 use crate::bindings::llm_bench::plugin::types;
-use crate::convert::{lift, lower};
+use crate::convert::lift::{self, Misdescribed};
+use crate::convert::lower;
 use crate::guest::{Broken, Call, Export, Finished, GuestRuntime, GuestState, Program, contract_error};
 use crate::process::{IsolatedProgram, Portable};
 
-/// Budgets of `describe`, which does next to nothing: an interpreter may start for it.
-const DESCRIBE_FUEL: u64 = 5_000_000_000;
-const DESCRIBE_MEMORY_BYTES: u64 = 128 << 20;
-const DESCRIBE_TIMEOUT_MS: u64 = 10_000;
+/// Budgets of a call at upload, which does next to nothing: an interpreter may start for it.
+fn rehearsal_limits() -> Limits {
+    Limits { fuel: 5_000_000_000, memory_bytes: 128 << 20, compute_timeout_ms: 10_000, ..Limits::default() }
+}
 
 /// A compiled component, and where it runs.
 pub(crate) enum WasmPlugin {
@@ -31,23 +32,48 @@ pub(crate) enum WasmPlugin {
 }
 
 impl WasmPlugin {
-    /// Asks the plugin what it is.
+    /// Asks the plugin what it is, and which metrics its example config yields.
     ///
     /// # Errors
-    /// `plugin-failed` where it does not answer, `invalid-plugin` where the answer breaks a rule, `unsupported-plugin`
-    /// where an export has another type than the contract's.
-    pub(crate) async fn describe(&self) -> Result<Descriptor> {
-        let limits = Limits {
-            fuel: DESCRIBE_FUEL,
-            memory_bytes: DESCRIBE_MEMORY_BYTES,
-            compute_timeout_ms: DESCRIBE_TIMEOUT_MS,
-            ..Limits::default()
-        };
-        let finished = self.call(Call::bare(limits), Describe).await;
+    /// `plugin-failed` where it does not answer; `plugin-descriptor`, `plugin-config-schema`, `plugin-example-config` or
+    /// `plugin-metrics` where an answer breaks a rule.
+    pub(crate) async fn rehearse(&self) -> Result<Descriptor> {
+        let finished = self.call(Call::bare(rehearsal_limits()), Describe).await;
         let answer = finished.result.map_err(|broken| failed("describe itself", &broken))?;
-        let raw = answer.map_err(unfit)?;
-        lift::descriptor(raw).map_err(|wrong| {
-            Error::invalid("invalid-plugin", format!("what the plugin says of itself is refused: {wrong}"))
+        let descriptor = lift::descriptor(answer.map_err(unfit)?).map_err(|misdescribed| {
+            let (code, wrong) = match misdescribed {
+                Misdescribed::ConfigSchema(wrong) => ("plugin-config-schema", wrong),
+                Misdescribed::ExampleConfig(wrong) => ("plugin-example-config", wrong),
+                Misdescribed::Other(wrong) => ("plugin-descriptor", wrong),
+            };
+            Error::invalid(code, format!("what the plugin says of itself is refused: {wrong}"))
+        })?;
+        let metrics = self.declare(&descriptor.example_config, &rehearsal_limits()).await;
+        let metrics = metrics.map_err(|error| match &*error.code {
+            "invalid-config" => Error::invalid(
+                "plugin-example-config",
+                format!("the plugin refuses its own example config: {}", error.message),
+            ),
+            _ => error,
+        })?;
+        lift::metrics(metrics).map_err(|wrong| {
+            let message =
+                format!("the metrics that the plugin declares for its example config are refused: {wrong}");
+            Error::invalid("plugin-metrics", message)
+        })?;
+        Ok(descriptor)
+    }
+
+    /// The metrics that the plugin declares for a config.
+    async fn declare(&self, config: &Json, limits: &Limits) -> Result<Vec<types::Metric>> {
+        let finished = self.call(Call::bare(*limits), Metrics(lower::json(config))).await;
+        let answer = finished.result.map_err(|broken| failed("check a config", &broken))?;
+        answer.map_err(|error| {
+            let broken = contract_error(&error);
+            match error.code {
+                types::ErrorCode::InvalidConfig => Error::invalid("invalid-config", broken.message),
+                _ => failed("check a config", &broken),
+            }
         })
     }
 
@@ -69,15 +95,7 @@ impl WasmPlugin {
 #[async_trait]
 impl LoadedPlugin for WasmPlugin {
     async fn metrics(&self, config: &Json, limits: &Limits) -> Result<Vec<MetricDeclaration>> {
-        let finished = self.call(Call::bare(*limits), Metrics(lower::json(config))).await;
-        let answer = finished.result.map_err(|broken| failed("check a config", &broken))?;
-        let raw = answer.map_err(|error| {
-            let broken = contract_error(&error);
-            match error.code {
-                types::ErrorCode::InvalidConfig => Error::invalid("invalid-config", broken.message),
-                _ => failed("check a config", &broken),
-            }
-        })?;
+        let raw = self.declare(config, limits).await?;
         lift::metrics(raw).map_err(|wrong| failed("check a config", &Broken::output(&wrong)))
     }
 
@@ -107,9 +125,15 @@ impl LoadedPlugin for WasmPlugin {
     }
 }
 
-/// The component is sound, but its imports, exports or sizes are not what this host serves.
+/// The component is sound, but its exports or sizes are not what this host serves.
 pub(crate) fn unfit(error: impl std::fmt::Display) -> Error {
     Error::unsupported("unsupported-plugin", format!("the component does not fit this host: {error:#}"))
+}
+
+/// Inspection found the component's imports by name; what the contract does not say of them, the engine compares.
+pub(crate) fn unlinkable(error: impl std::fmt::Display) -> Error {
+    let message = format!("an import of the component has another signature than here: {error:#}");
+    Error::unsupported("plugin-signature", message)
 }
 
 /// Lifts what the guest returned, and gives a call without a result its phase and log.

@@ -171,8 +171,8 @@ impl WasmSandbox {
     }
 
     /// Asks a component what it is, under limits.
-    async fn describe(&self, digest: &str, compiled: &Path) -> Result<Descriptor> {
-        self.plugin(digest, compiled).await?.describe().await
+    async fn rehearse(&self, digest: &str, compiled: &Path) -> Result<Descriptor> {
+        self.plugin(digest, compiled).await?.rehearse().await
     }
 }
 
@@ -211,7 +211,7 @@ impl Sandbox for WasmSandbox {
                 Ok::<_, Error>((candidate, ready))
             })
             .await??;
-        let descriptor = match self.describe(&candidate.digest, &ready.code).await {
+        let descriptor = match self.rehearse(&candidate.digest, &ready.code).await {
             Ok(descriptor) => descriptor,
             Err(error) => {
                 self.library.discard(&candidate.digest).await;

@@ -20,7 +20,7 @@ use llm_bench_datasets::FileDatasetReader;
 use llm_bench_hardware::SystemMonitor;
 use llm_bench_process::ChildCommand;
 use llm_bench_runner::{Execution, Isolation, OnnxRunner, ProcessConfig, Provider, RunnerConfig};
-use llm_bench_sandbox::{CompilerCommand, SandboxConfig, WasmSandbox};
+use llm_bench_sandbox::{CompileLimits, CompilerCommand, SandboxConfig, WasmSandbox};
 use llm_bench_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
@@ -207,7 +207,11 @@ impl App {
 
 /// This very program, as the compiler of plugins.
 fn compiler_command() -> Result<CompilerCommand> {
-    Ok(CompilerCommand { program: this_program()?, arguments: vec![COMPILE_PLUGIN.into()] })
+    Ok(CompilerCommand {
+        program: this_program()?,
+        arguments: vec![COMPILE_PLUGIN.into()],
+        limits: CompileLimits::default(),
+    })
 }
 
 /// This very program, as the runner of one model.

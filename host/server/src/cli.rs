@@ -175,6 +175,18 @@ pub struct CompileArguments {
     pub input: PathBuf,
     /// Where the compiled code goes.
     pub output: PathBuf,
+    pub address_space_bytes: u64,
+    pub processor_seconds: u64,
+}
+
+impl CompileArguments {
+    fn limits(&self) -> llm_bench_sandbox::CompileLimits {
+        llm_bench_sandbox::CompileLimits {
+            address_space_bytes: self.address_space_bytes,
+            processor_seconds: self.processor_seconds,
+            ..llm_bench_sandbox::CompileLimits::default()
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -213,8 +225,8 @@ pub fn main(arguments: Arguments) -> ExitCode {
 }
 
 /// Compiles one component in this process, whose limits it narrows for good.
-pub fn compile_plugin(paths: &CompileArguments) -> ExitCode {
-    match llm_bench_sandbox::compile_in_child(&paths.input, &paths.output) {
+pub fn compile_plugin(arguments: &CompileArguments) -> ExitCode {
+    match llm_bench_sandbox::compile_in_child(&arguments.input, &arguments.output, arguments.limits()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error.message);

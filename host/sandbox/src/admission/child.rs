@@ -10,11 +10,23 @@ use llm_bench_process::confinement::{self, Resource};
 
 use crate::engine;
 
-/// What the child allows itself. Hostile code makes compilers slow and large; the component of a Python interpreter
-/// (18 MB) needs a tenth of it.
-pub(super) const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
-pub(super) const PROCESSOR_SECONDS: u64 = 180;
 const CODE_BYTES: u64 = 1 << 30;
+
+/// What compiling one component may take. Hostile code makes compilers slow and large; the component of a Python
+/// interpreter (18 MB) needs a tenth of the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    pub address_space_bytes: u64,
+    pub processor_seconds: u64,
+    /// Which the parent keeps: only a child that hardly computes, or does so on a crowded machine, comes near it.
+    pub wall_seconds: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { address_space_bytes: 4 << 30, processor_seconds: 180, wall_seconds: 900 }
+    }
+}
 
 /// Confines this process for good, then compiles the component `input` into the new file `output`.
 ///
@@ -23,11 +35,11 @@ const CODE_BYTES: u64 = 1 << 30;
 ///
 /// # Errors
 /// `plugin-compilation-failed` with what the compiler says; `internal` when a limit or a file is refused.
-pub fn compile_in_child(input: &Path, output: &Path) -> Result<()> {
+pub fn compile_in_child(input: &Path, output: &Path, limits: CompileLimits) -> Result<()> {
     confinement::begin()?;
     confinement::close_inherited()?;
-    confinement::limit(Resource::As, ADDRESS_SPACE_BYTES)?;
-    confinement::limit(Resource::Cpu, PROCESSOR_SECONDS)?;
+    confinement::limit(Resource::As, limits.address_space_bytes)?;
+    confinement::limit(Resource::Cpu, limits.processor_seconds)?;
     confinement::limit(Resource::Fsize, CODE_BYTES)?;
     let component = std::fs::read(input).map_err(|error| {
         Error::internal("plugin-file", format!("cannot read {}: {error}", input.display()))

@@ -12,33 +12,36 @@ use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
-use super::child::{ADDRESS_SPACE_BYTES, PROCESSOR_SECONDS};
+use super::child::CompileLimits;
 use crate::convert::lift::shown;
-
-/// Longer than the child's processor time: only a child that does not even compute lives that long.
-const TIMEOUT: Duration = Duration::from_secs(2 * PROCESSOR_SECONDS);
 
 /// What is read of the child's standard error.
 const MESSAGE_BYTES: u64 = 8192;
 
-/// The program that compiles: called with `arguments`, the component's path and the path of the new file, it ends
-/// with [`compile_in_child`](crate::compile_in_child), its error's message on standard error and a non-zero code.
+/// The program that compiles: called with `arguments`, the component's path, the path of the new file, and its
+/// own two limits, bytes and seconds, it ends with [`compile_in_child`](crate::compile_in_child), its error's message on
+/// standard error and a non-zero code.
 #[derive(Debug, Clone)]
 pub struct CompilerCommand {
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
+    pub limits: CompileLimits,
 }
 
 impl CompilerCommand {
     /// Compiles `input` into the new file `output`.
     ///
     /// # Errors
-    /// `plugin-compilation-failed`, whether the compiler refused, crashed or hit a limit; `compiler-start` when it
-    /// cannot be started.
+    /// `plugin-compilation-memory` and `plugin-compilation-time` where it hit a limit, `plugin-compilation-failed` where
+    /// it refused or crashed; `compiler-start` when it cannot be started.
     pub(super) async fn compile(&self, input: &Path, output: &Path) -> Result<()> {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .args([input, output])
+            .args(
+                [self.limits.address_space_bytes, self.limits.processor_seconds]
+                    .map(|limit| limit.to_string()),
+            )
             // Nothing of the server's environment concerns the compiler.
             .env_clear()
             .stdin(Stdio::null())
@@ -51,11 +54,33 @@ impl CompilerCommand {
                 Error::internal("compiler-start", format!("cannot start the compiler {program}"))
                     .because(error)
             })?;
-        match tokio::time::timeout(TIMEOUT, finish(&mut child)).await {
-            Err(_) => Err(failed(format!("it took longer than {} s", TIMEOUT.as_secs()))),
+        let timeout = Duration::from_secs(self.limits.wall_seconds);
+        match tokio::time::timeout(timeout, finish(&mut child)).await {
+            Err(_) => Err(too_slow(format!("it took longer than {} s", timeout.as_secs()))),
             Ok(Err(error)) => Err(Error::internal("compiler-start", "lost the compiler").because(error)),
             Ok(Ok((status, _))) if status.success() => Ok(()),
-            Ok(Ok((status, message))) => Err(failed(reason(status, &message))),
+            Ok(Ok((status, message))) => Err(self.refusal(status, &message)),
+        }
+    }
+
+    fn refusal(&self, status: ExitStatus, message: &str) -> Error {
+        let CompileLimits { address_space_bytes, processor_seconds, .. } = self.limits;
+        let signal = status.signal();
+        let out_of_memory =
+            message.contains("memory allocation of") || message.contains("Cannot allocate memory");
+        if out_of_memory {
+            let most = address_space_bytes >> 20;
+            refused("plugin-compilation-memory", format!("it needs more than {most} MiB of address space"))
+        } else if signal == Some(Signal::XCPU.as_raw()) {
+            too_slow(format!("it takes more than {processor_seconds} s of processor time"))
+        } else if let Some(signal) = signal {
+            failed(format!(
+                "the compiler was ended by signal {signal} (a crash, or the system ran out of memory)"
+            ))
+        } else if message.is_empty() {
+            failed(format!("the compiler ended with code {}", status.code().unwrap_or(-1)))
+        } else {
+            failed(shown(message, 1000))
         }
     }
 }
@@ -70,23 +95,14 @@ async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, String)> {
     Ok((child.wait().await?, String::from_utf8_lossy(&message).trim().to_owned()))
 }
 
-fn reason(status: ExitStatus, message: &str) -> String {
-    let signal = status.signal();
-    let out_of_memory =
-        message.contains("memory allocation of") || message.contains("Cannot allocate memory");
-    if out_of_memory {
-        format!("compiling it needs more than {} GiB of address space", ADDRESS_SPACE_BYTES >> 30)
-    } else if signal == Some(Signal::XCPU.as_raw()) {
-        format!("compiling it takes more than {PROCESSOR_SECONDS} s of processor time")
-    } else if let Some(signal) = signal {
-        format!("the compiler was ended by signal {signal} (a crash, or the system ran out of memory)")
-    } else if message.is_empty() {
-        format!("the compiler ended with code {}", status.code().unwrap_or(-1))
-    } else {
-        shown(message, 1000)
-    }
+fn too_slow(reason: impl std::fmt::Display) -> Error {
+    refused("plugin-compilation-time", reason)
 }
 
 fn failed(reason: impl std::fmt::Display) -> Error {
-    Error::invalid("plugin-compilation-failed", format!("the plugin cannot be compiled: {reason}"))
+    refused("plugin-compilation-failed", reason)
+}
+
+fn refused(code: &'static str, reason: impl std::fmt::Display) -> Error {
+    Error::invalid(code, format!("the plugin cannot be compiled: {reason}"))
 }

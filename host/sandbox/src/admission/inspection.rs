@@ -2,9 +2,10 @@
 
 use llm_bench_core::plugin::Exports;
 use llm_bench_core::{Error, Result};
-use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
+use wasmparser::{BinaryReader, BinaryReaderError, Encoding, Parser, Payload};
 use wasmtime::Engine;
 
+use super::signature;
 use crate::convert::lift::shown;
 
 const PACKAGE: &str = "llm-bench:plugin";
@@ -60,45 +61,76 @@ pub(crate) struct Inspection {
     pub(crate) imports: Vec<String>,
 }
 
-/// Looks at a file: whether it is a component that this host can serve.
+/// Looks at a file: whether it is a component that this host can serve. Nothing of it is compiled or executed.
 ///
 /// # Errors
-/// `invalid-plugin` for what is no sound component, `unsupported-plugin` for one of another world; both say what was
-/// found and what is supported.
+/// Each says what was found and what is supported:
+/// - no component: `plugin-not-wasm`, `plugin-text`, `plugin-precompiled`, `plugin-core-module`;
+/// - a broken one: `plugin-truncated`, `invalid-plugin`, `plugin-too-complex`;
+/// - one of another world: `plugin-world`, `plugin-import`, `plugin-contract-version`, `plugin-signature`.
 pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspection> {
     expect_component(bytes)?;
+    expect_whole(bytes)?;
     let names = names(bytes)?;
     for import in &names.imports {
         check_import(import)?;
     }
     let exports = check_exports(&names.exports)?;
+    signature::check(bytes, &names.imports, &names.exports)?;
     Ok(Inspection { exports, imports: names.imports })
 }
 
 /// Tells what else a file may be.
 fn expect_component(bytes: &[u8]) -> Result<()> {
-    let found = if bytes.is_empty() {
-        "the file is empty"
+    let (code, found) = if bytes.is_empty() {
+        ("plugin-not-wasm", "the file is empty")
     } else if Engine::detect_precompiled(bytes).is_some() {
-        "the file is compiled code; only the host compiles, so upload the component that it was made of"
+        (
+            "plugin-precompiled",
+            "the file is compiled code; only the host compiles, so upload the component that it was made of",
+        )
     } else if bytes.starts_with(b"\0asm") {
         match bytes.get(4..8) {
-            None => "the file is cut off within its first 8 bytes",
+            None => ("plugin-truncated", "the file is cut off within its first 8 bytes"),
             Some([_, _, 1, 0]) => return Ok(()),
-            Some([1, 0, 0, 0]) => {
+            Some([1, 0, 0, 0]) => (
+                "plugin-core-module",
                 "the file is a core WebAssembly module, not a component; build it for wasm32-wasip2, or wrap it with \
-                 `wasm-tools component new`"
-            }
-            Some(_) => "the file is WebAssembly of an unknown version",
+                 `wasm-tools component new`",
+            ),
+            Some(_) => ("plugin-not-wasm", "the file is WebAssembly of an unknown version"),
         }
     } else if bytes.trim_ascii_start().starts_with(b"(") || bytes.starts_with(b";;") {
-        "the file is WebAssembly text; translate it with `wasm-tools parse`"
+        ("plugin-text", "the file is WebAssembly text; translate it with `wasm-tools parse`")
     } else {
-        "the file is no WebAssembly"
+        ("plugin-not-wasm", "the file is no WebAssembly")
     };
-    Err(invalid(format!(
-        "{found} (a plugin is a WebAssembly component that exports `{PACKAGE}/plugin@{VERSION}`)"
-    )))
+    let message =
+        format!("{found} (a plugin is a WebAssembly component that exports `{PACKAGE}/plugin@{VERSION}`)");
+    Err(Error::invalid(code, message))
+}
+
+/// Goes through the outermost sections, each of which says its length.
+///
+/// A file that was cut off between two of them cannot be told from a component that exports less.
+fn expect_whole(bytes: &[u8]) -> Result<()> {
+    let mut reader = BinaryReader::new(bytes, 0);
+    let mut section = || -> Result<(), BinaryReaderError> {
+        reader.read_bytes(8)?;
+        while !reader.eof() {
+            reader.read_u8()?;
+            let length = reader.read_var_u32()?;
+            reader.read_bytes(length as usize)?;
+        }
+        Ok(())
+    };
+    section().map_err(|_| {
+        let message = format!(
+            "the file is cut off, or damaged: it ends within the section whose content begins at byte {}",
+            reader.original_position()
+        );
+        Error::invalid("plugin-truncated", message)
+    })
 }
 
 #[derive(Default)]
@@ -113,37 +145,37 @@ fn names(bytes: &[u8]) -> Result<Names> {
     let mut names = Names::default();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| broken(&error))? {
+        match payload.map_err(|error| unsound(&error))? {
             Payload::Version { encoding, .. } => {
                 if depth == 0 && encoding != Encoding::Component {
                     return Err(invalid("the file is no component"));
                 }
                 depth += 1;
                 if depth > NESTING {
-                    return Err(invalid(format!("the component nests more than {NESTING} components")));
+                    return Err(too_complex(format!("the component nests more than {NESTING} components")));
                 }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CodeSectionEntry(body) if body.range().len() > FUNCTION_BYTES => {
-                return Err(invalid(format!(
+                return Err(too_complex(format!(
                     "a function of the component has {} bytes; at most {FUNCTION_BYTES} are compiled",
                     body.range().len()
                 )));
             }
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
-                    names.imports.push(import.map_err(|error| broken(&error))?.name.name.to_owned());
+                    names.imports.push(import.map_err(|error| unsound(&error))?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {
                 for export in section {
-                    names.exports.push(export.map_err(|error| broken(&error))?.name.name.to_owned());
+                    names.exports.push(export.map_err(|error| unsound(&error))?.name.name.to_owned());
                 }
             }
             _ => {}
         }
         if names.imports.len().max(names.exports.len()) > NAMES {
-            return Err(invalid(format!("the component imports or exports more than {NAMES} things")));
+            return Err(too_complex(format!("the component imports or exports more than {NAMES} things")));
         }
     }
     Ok(names)
@@ -162,11 +194,12 @@ fn check_import(import: &str) -> Result<()> {
     if wasi.is_some_and(|(interface, version)| version.starts_with("0.2.") && WASI.contains(&interface)) {
         return Ok(());
     }
-    Err(unsupported(format!(
+    let message = format!(
         "the component imports `{}`, which this host does not provide; it provides `{PACKAGE}/models@{VERSION}`, \
          `{PACKAGE}/logging@{VERSION}` and WASI 0.2 (cli, clocks, filesystem, io, random, sockets)",
         shown(import, 200)
-    )))
+    );
+    Err(Error::unsupported("plugin-import", message))
 }
 
 fn check_exports(exports: &[String]) -> Result<Exports> {
@@ -180,33 +213,44 @@ fn check_exports(exports: &[String]) -> Result<Exports> {
     }
     let found: Vec<_> = exports.iter().take(8).map(|export| format!("`{}`", shown(export, 100))).collect();
     let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
-    Err(unsupported(format!(
+    let message = format!(
         "the component exports {found}; a plugin exports `{PACKAGE}/plugin@{VERSION}` and `{PACKAGE}/solver@{VERSION}` \
          or `{PACKAGE}/scorer@{VERSION}` or both"
-    )))
+    );
+    Err(Error::unsupported("plugin-world", message))
 }
 
 /// The interface and version of a name that belongs to the contract.
-fn contract(name: &str) -> Option<(&str, &str)> {
+pub(super) fn contract(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')
 }
 
 fn other_version(version: &str) -> Error {
-    unsupported(format!(
-        "the component is made for version {} of the contract `{PACKAGE}`; this host supports {VERSION}",
+    let numbers = |version: &str| -> Option<Vec<u64>> {
+        let numbers = version.split(['-', '+']).next()?;
+        numbers.split('.').map(|number| number.parse().ok()).collect()
+    };
+    let way_out = if numbers(version) > numbers(VERSION) {
+        "; update the host, or build the component for that version"
+    } else {
+        "; build the component for that version"
+    };
+    let message = format!(
+        "the component is made for version {} of the contract `{PACKAGE}`, and this host supports {VERSION}{way_out}",
         shown(version, 40)
-    ))
+    );
+    Error::unsupported("plugin-contract-version", message)
 }
 
-fn broken(error: &BinaryReaderError) -> Error {
+pub(super) fn unsound(error: &BinaryReaderError) -> Error {
     // wasmparser's sentences end with the place: "… (at offset 0x1f)".
-    invalid(format!("the component is broken or cut off: {error}"))
+    invalid(format!("the component is broken: {error}"))
 }
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::invalid("invalid-plugin", message)
 }
 
-fn unsupported(message: impl Into<String>) -> Error {
-    Error::unsupported("unsupported-plugin", message)
+fn too_complex(message: impl Into<String>) -> Error {
+    Error::invalid("plugin-too-complex", message)
 }

@@ -23,8 +23,28 @@ const METRICS: usize = 256;
 const NAME_BYTES: usize = 64;
 pub(crate) const PARTS: [&str; 3] = ["subject", "judge", "embedder"];
 
+/// What is wrong with what a plugin says of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Misdescribed {
+    ConfigSchema(Wrong),
+    ExampleConfig(Wrong),
+    Other(Wrong),
+}
+
 /// What a plugin says of itself.
-pub(crate) fn descriptor(raw: types::Descriptor) -> Result<Descriptor, Wrong> {
+pub(crate) fn descriptor(raw: types::Descriptor) -> Result<Descriptor, Misdescribed> {
+    check_words(&raw).map_err(Misdescribed::Other)?;
+    Ok(Descriptor {
+        config_schema: object("config schema", &raw.config_schema).map_err(Misdescribed::ConfigSchema)?,
+        example_config: object("example config", &raw.example_config).map_err(Misdescribed::ExampleConfig)?,
+        name: raw.name,
+        version: raw.version,
+        description: raw.description,
+        parts: raw.parts,
+    })
+}
+
+fn check_words(raw: &types::Descriptor) -> Result<(), Wrong> {
     Name::new(raw.name.as_str()).map_err(|error| error.message)?;
     version(&raw.version)?;
     bounded("description", &raw.description, DESCRIPTION_BYTES)?;
@@ -39,14 +59,7 @@ pub(crate) fn descriptor(raw: types::Descriptor) -> Result<Descriptor, Wrong> {
             return Err(format!("it names its part `{part}` twice"));
         }
     }
-    Ok(Descriptor {
-        config_schema: object("config schema", &raw.config_schema)?,
-        example_config: object("example config", &raw.example_config)?,
-        name: raw.name,
-        version: raw.version,
-        description: raw.description,
-        parts: raw.parts,
-    })
+    Ok(())
 }
 
 /// Three numbers, and what may follow them.
@@ -175,13 +188,17 @@ mod tests {
         let refusal = |change: fn(&mut types::Descriptor)| {
             let mut raw = raw();
             change(&mut raw);
-            descriptor(raw).unwrap_err()
+            match descriptor(raw).unwrap_err() {
+                Misdescribed::ConfigSchema(wrong)
+                | Misdescribed::ExampleConfig(wrong)
+                | Misdescribed::Other(wrong) => wrong,
+            }
         };
         assert!(refusal(|raw| raw.name = "../x".into()).contains("`../x` is not a name"));
         for version in ["", "1", "1.0", "1.0.x", "1.0.0 ", "1..0", "latest"] {
-            let mut raw = raw();
-            raw.version = version.into();
-            assert!(descriptor(raw).unwrap_err().contains("semantic version"), "{version:?}");
+            let raw = types::Descriptor { version: version.into(), ..raw() };
+            let Misdescribed::Other(wrong) = descriptor(raw).unwrap_err() else { panic!("{version:?}") };
+            assert!(wrong.contains("semantic version"), "{version:?}");
         }
         assert_eq!(refusal(|raw| raw.config_schema = "[]".into()), "its config schema is no JSON object");
         assert!(

@@ -20,7 +20,7 @@ use super::models::Models;
 use super::state::{GuestState, NoModels};
 use crate::bindings::exports::llm_bench::plugin::{plugin, scorer, solver};
 use crate::bindings::llm_bench::plugin::types;
-use crate::plugin::unfit;
+use crate::plugin::{unfit, unlinkable};
 
 /// Fuel between two yields: some tens of microseconds.
 const YIELD_FUEL: u64 = 100_000;
@@ -41,9 +41,9 @@ impl Program {
     /// Looks up what a component exports, and whether everything that it imports is there.
     ///
     /// # Errors
-    /// `unsupported-plugin` where it does not fit.
+    /// `plugin-signature` where an import has another type than the host's; `unsupported-plugin` where it does not fit.
     pub(crate) fn new(linker: &Linker<GuestState>, component: &Component) -> Result<Self> {
-        let instance = linker.instantiate_pre(component).map_err(unfit)?;
+        let instance = linker.instantiate_pre(component).map_err(unlinkable)?;
         let exports = |interface| component.get_export_index(None, interface).is_some();
         Ok(Self {
             plugin: plugin::GuestIndices::new(&instance).map_err(unfit)?,

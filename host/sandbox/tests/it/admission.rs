@@ -4,16 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use llm_bench_core::plugin::{Admission, Exports, Sandbox};
+use llm_bench_core::plugin::{Exports, Sandbox};
 use llm_bench_core::{Error, ErrorKind};
 use llm_bench_sandbox::CompilerCommand;
 use tempfile::TempDir;
 
 use crate::support::{compiler, plugin, sandbox_with};
+use crate::task::{Task, Words};
 
 /// A compiler that cannot be started: whoever needs it fails.
 fn no_compiler() -> CompilerCommand {
-    CompilerCommand { program: "/nowhere/compiler".into(), arguments: vec![] }
+    CompilerCommand { program: "/nowhere/compiler".into(), ..compiler() }
 }
 
 fn compiled_code(folder: &Path) -> PathBuf {
@@ -76,92 +77,82 @@ async fn only_what_was_admitted_can_be_loaded() {
     }
 }
 
-const SCORER: &str = r#"(export "score" (func $score))"#;
-
-/// A task made by hand; see `task.wat`.
-struct Task<'a> {
-    describe: &'a str,
-    pages: u32,
-    extra: &'a str,
-    scorer: &'a str,
-    imports: &'a str,
-    with: &'a str,
-}
-
-impl Default for Task<'_> {
-    fn default() -> Self {
-        Self { describe: "unreachable", pages: 1, extra: "", scorer: SCORER, imports: "", with: "" }
-    }
-}
-
-impl Task<'_> {
-    async fn admit(&self, folder: &Path) -> Result<Admission, Error> {
-        let wat = include_str!("task.wat")
-            .replace("{describe}", self.describe)
-            .replace("{pages}", &self.pages.to_string())
-            .replace("{extra}", self.extra)
-            .replace("{scorer}", self.scorer)
-            .replace("{imports}", self.imports)
-            .replace("{with}", self.with);
-        let file = folder.join("upload.wasm");
-        fs::write(&file, wat::parse_str(wat).unwrap()).unwrap();
-        sandbox_with(folder, compiler()).admit(&file).await
-    }
-
-    /// How the task is refused.
-    async fn refusal(&self) -> Error {
-        let folder = TempDir::new().unwrap();
-        let error = self.admit(folder.path()).await.unwrap_err();
-        let kept = |name: &str| fs::read_dir(folder.path().join(name)).unwrap().count();
-        assert_eq!(
-            (kept("components"), kept("compiled")),
-            (0, 0),
-            "something of a refused component was kept"
-        );
-        error
-    }
+/// How a task made by hand is refused.
+async fn refusal_of(task: &Task<'_>) -> Error {
+    let folder = TempDir::new().unwrap();
+    let error = task.admit(&sandbox_with(folder.path(), compiler())).await.unwrap_err();
+    let kept = |name: &str| fs::read_dir(folder.path().join(name)).unwrap().count();
+    assert_eq!((kept("components"), kept("compiled")), (0, 0), "something of a refused component was kept");
+    error
 }
 
 async fn refusal(describe: &str) -> Error {
-    Task { describe, ..Task::default() }.refusal().await
+    refusal_of(&Task { describe, ..Task::default() }).await
 }
 
-/// Writes the six pairs from address 0 on; `fields` are (address, length) of name … example, the list is empty.
-fn descriptor_of(fields: [(u32, u32); 5]) -> String {
-    let stores = fields.iter().enumerate().map(|(index, (address, length))| {
-        let at = index * 8;
-        format!(
-            "(i32.store (i32.const {at}) (i32.const {address})) \
-             (i32.store (i32.const {}) (i32.const {length}))",
-            at + 4
-        )
-    });
-    format!("{} (i32.const 0)", stores.collect::<Vec<_>>().join(" "))
+/// The refusal of a task that says this of itself.
+async fn refusal_of_words(words: &Words<'_>) -> (String, String) {
+    let (describe, data) = words.describe();
+    let error = refusal_of(&Task { describe: &describe, data: &data, ..Task::default() }).await;
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error:?}");
+    (error.code.to_string(), error.message)
 }
-
-const NAME: (u32, u32) = (64, 4);
-const VERSION: (u32, u32) = (68, 5);
-const OBJECT: (u32, u32) = (73, 2);
-const NO_UTF8: (u32, u32) = (75, 2);
 
 #[tokio::test]
 async fn a_descriptor_that_breaks_a_rule_is_refused() {
-    let error = refusal(&descriptor_of([VERSION, NAME, NAME, OBJECT, OBJECT])).await;
-    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "invalid-plugin"));
-    assert!(error.message.ends_with("its version `name` is no semantic version such as `1.0.0`"), "{error}");
-    let error = refusal(&descriptor_of([NAME, VERSION, NAME, NAME, OBJECT])).await;
-    assert!(error.message.contains("its config schema is no JSON"), "{error}");
+    let (code, message) = refusal_of_words(&Words { version: "latest", ..Words::default() }).await;
+    assert_eq!(code, "plugin-descriptor");
+    assert!(message.ends_with("its version `latest` is no semantic version such as `1.0.0`"), "{message}");
+}
+
+#[tokio::test]
+async fn a_broken_schema_and_a_broken_example_are_told_apart() {
+    let (code, message) = refusal_of_words(&Words { schema: "name", ..Words::default() }).await;
+    assert_eq!(code, "plugin-config-schema");
+    assert!(message.contains("its config schema is no JSON"), "{message}");
+    let (code, message) = refusal_of_words(&Words { example: "[]", ..Words::default() }).await;
+    assert_eq!(code, "plugin-example-config");
+    assert!(message.ends_with("its example config is no JSON object"), "{message}");
+}
+
+#[tokio::test]
+async fn an_example_config_that_its_own_plugin_refuses_is_refused() {
+    let (describe, data) = Words::default().describe();
+    // An error at 512: `invalid-config`, "name", no detail.
+    let metrics = "(i32.store8 (i32.const 512) (i32.const 1)) (i32.store8 (i32.const 516) (i32.const 0))
+        (i32.store (i32.const 520) (i32.const 1024)) (i32.store (i32.const 524) (i32.const 4)) (i32.const 512)";
+    let task = Task { describe: &describe, data: &data, metrics, ..Task::default() };
+    let error = refusal_of(&task).await;
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "plugin-example-config"));
+    assert_eq!(error.message, "the plugin refuses its own example config: name");
+    let metrics = "unreachable";
+    let error = refusal_of(&Task { metrics, ..task }).await;
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "plugin-failed"));
+    assert!(error.message.starts_with("the plugin failed to check a config (trap)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_metric_that_is_declared_twice_is_refused() {
+    let (describe, data) = Words::default().describe();
+    // Two metrics at 600, both of name "name" and all else zero, in a list at 512.
+    let metrics = "(i32.store (i32.const 516) (i32.const 600)) (i32.store (i32.const 520) (i32.const 2))
+        (i32.store (i32.const 600) (i32.const 1024)) (i32.store (i32.const 604) (i32.const 4))
+        (i32.store (i32.const 632) (i32.const 1024)) (i32.store (i32.const 636) (i32.const 4)) (i32.const 512)";
+    let error = refusal_of(&Task { describe: &describe, data: &data, metrics, ..Task::default() }).await;
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "plugin-metrics"));
+    assert_eq!(
+        error.message,
+        "the metrics that the plugin declares for its example config are refused: it declares the metric `name` twice"
+    );
 }
 
 #[tokio::test]
 async fn text_that_is_no_utf8_and_pointers_that_lead_nowhere_are_refused() {
-    let error = refusal(&descriptor_of([NO_UTF8, VERSION, NAME, OBJECT, OBJECT])).await;
-    assert_eq!((error.kind, &*error.code), (ErrorKind::Invalid, "plugin-failed"));
-    assert!(
-        error.message.contains("(invalid-output): the plugin handed over text that is no UTF-8"),
-        "{error}"
-    );
-    let error = refusal(&descriptor_of([(60_000, 60_000), VERSION, NAME, OBJECT, OBJECT])).await;
+    let (code, message) = refusal_of_words(&Words { name: "\\ff\\fe", ..Words::default() }).await;
+    assert_eq!(code, "plugin-failed");
+    assert!(message.contains("(invalid-output): the plugin handed over text that is no UTF-8"), "{message}");
+    let astray = "(i32.store (i32.const 0) (i32.const 60000)) (i32.store (i32.const 4) (i32.const 60000)) (i32.const 0)";
+    let error = refusal(astray).await;
     assert!(error.message.contains("out of bounds"), "{error}");
 }
 
@@ -181,34 +172,13 @@ async fn a_component_that_does_not_say_what_it_is_is_refused_by_its_failure() {
 
 #[tokio::test]
 async fn memories_that_are_too_large_or_too_many_are_refused() {
-    let good = descriptor_of([NAME, VERSION, NAME, OBJECT, OBJECT]);
-    // More than `describe` may use, and more than any guest of this host.
-    assert!(
-        Task { describe: &good, pages: 3000, ..Task::default() }
-            .refusal()
-            .await
-            .message
-            .contains("(memory-limit)")
-    );
-    assert_eq!(
-        &*Task { describe: &good, pages: 30_000, ..Task::default() }.refusal().await.code,
-        "unsupported-plugin"
-    );
-    assert_eq!(
-        &*Task { describe: &good, extra: &"(memory 1) ".repeat(40), ..Task::default() }.refusal().await.code,
-        "unsupported-plugin"
-    );
-}
-
-#[tokio::test]
-async fn an_export_of_another_shape_is_refused_before_its_first_sample() {
-    let good = descriptor_of([NAME, VERSION, NAME, OBJECT, OBJECT]);
-    let error = Task { describe: &good, scorer: "", ..Task::default() }.refusal().await;
-    assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "unsupported-plugin"));
-    assert!(error.message.contains("`score`"), "{error}");
-    let other = r#"(export "score" (func $describe))"#;
-    let error = Task { describe: &good, scorer: other, ..Task::default() }.refusal().await;
-    assert_eq!((error.kind, &*error.code), (ErrorKind::Unsupported, "unsupported-plugin"), "{error}");
+    // More than may be used at upload, and more than any guest of this host.
+    let error = refusal_of(&Task { pages: 3000, ..Task::default() }).await;
+    assert!(error.message.contains("(memory-limit)"), "{error}");
+    let error = refusal_of(&Task { pages: 30_000, ..Task::default() }).await;
+    assert_eq!(&*error.code, "unsupported-plugin", "{error}");
+    let error = refusal_of(&Task { extra: &"(memory 1) ".repeat(40), ..Task::default() }).await;
+    assert_eq!(&*error.code, "unsupported-plugin", "{error}");
 }
 
 #[tokio::test]
@@ -232,16 +202,17 @@ async fn a_guest_that_sleeps_takes_no_time_and_sees_it_pass() {
         (import "host" "alarm" (func $alarm (param i64) (result i32)))"#;
     let with = r#"(with "host" (instance
         (export "block" (func $block)) (export "now" (func $now)) (export "alarm" (func $alarm))))"#;
+    let (words, data) = Words::default().describe();
     // A year, twice; the clock must have moved by exactly that.
     let describe = format!(
         "(call $block (call $alarm (i64.const 31536000000000000)))
          (call $block (call $alarm (i64.const 31536000000000000)))
          (i64.ne (call $now) (i64.const 63072000000000000))
          (if (then unreachable))
-         {}",
-        descriptor_of([NAME, VERSION, NAME, OBJECT, OBJECT])
+         {words}"
     );
-    let task = Task { describe: &describe, extra, imports, with, ..Task::default() };
+    let task = Task { describe: &describe, data: &data, extra, imports, with, ..Task::default() };
     let folder = TempDir::new().unwrap();
-    assert_eq!(task.admit(folder.path()).await.unwrap().descriptor.name, "name");
+    let admission = task.admit(&sandbox_with(folder.path(), compiler())).await.unwrap();
+    assert_eq!(admission.descriptor.name, "name");
 }

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 mod admission;
+mod bomb;
 mod built_in;
 mod compiler;
 mod hostile;
 mod inspection;
 mod isolation;
 mod limits;
+mod signature;
 mod support;
+mod task;

@@ -9,7 +9,7 @@ use llm_bench_core::model::{FinishReason, Generation, LogLikelihood, ModelReques
 use llm_bench_core::plugin::{GuestCall, LoadedPlugin, ModelAccess, Sandbox};
 use llm_bench_core::sample::{Context, Sample};
 use llm_bench_core::{Error, Json, Result, Row};
-use llm_bench_sandbox::{CompilerCommand, Isolation, SandboxConfig, WasmSandbox};
+use llm_bench_sandbox::{CompileLimits, CompilerCommand, Isolation, SandboxConfig, WasmSandbox};
 use tokio_util::sync::CancellationToken;
 
 /// A plugin as `cargo xtask layout` lays it out.
@@ -24,7 +24,11 @@ pub(crate) fn plugin(name: &str) -> PathBuf {
 }
 
 pub(crate) fn compiler() -> CompilerCommand {
-    CompilerCommand { program: env!("CARGO_BIN_EXE_llm-bench-compile-plugin").into(), arguments: vec![] }
+    CompilerCommand {
+        program: env!("CARGO_BIN_EXE_llm-bench-compile-plugin").into(),
+        arguments: vec![],
+        limits: CompileLimits::default(),
+    }
 }
 
 pub(crate) fn sandbox_with(folder: &Path, compiler: CompilerCommand) -> WasmSandbox {

@@ -1,16 +1,18 @@
 ;; A task by hand. The test fills in the places in braces: what `describe` does (it leaves the address of six pairs
-;; of address and length: name, version, description, schema, example, parts), pages of memory, extra fields that begin
-;; the core module, what the component exports as its scorer, its imports, and what of them the core module gets.
+;; of address and length: name, version, description, schema, example, parts) and what `metrics` does (it leaves the
+;; address of a result), data from address 1024 on, pages of memory, extra fields that begin the core module, what the
+;; component exports as its scorer, its imports, and what of them the core module gets.
 (component
   {imports}
   (core module $m
     {extra}
     (memory (export "memory") {pages})
     (func (export "describe") (result i32) {describe})
-    (func (export "metrics") (param i32 i32) (result i32) unreachable)
+    (func (export "metrics") (param i32 i32) (result i32) {metrics})
     (func (export "score") (param i32) (result i32) unreachable)
-    (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
-    (data (i32.const 64) "name1.0.0{}\ff\fe"))
+    ;; `metrics` alone is handed something: its config, at 4096.
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+    (data (i32.const 1024) "{data}"))
   (core instance $i (instantiate $m {with}))
 
   (type $descriptor' (record
