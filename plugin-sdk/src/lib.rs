@@ -142,6 +142,74 @@
 //!
 //! export_scorer!(Brevity);
 //! ```
+//!
+//! # Several turns, and a judge
+//!
+//! [`Dialogue`] keeps what was said, [`verdict`] reads what a judge says, [`Measurement::judged`] leaves a metric undefined
+//! where that cannot be read:
+//! ```
+//! use llm_bench_plugin_sdk::prelude::*;
+//! use llm_bench_plugin_sdk::testing::{self, Case, ScriptedModel};
+//! use llm_bench_plugin_sdk::{Generation, GenerationRequest};
+//! use serde_json::json;
+//!
+//! struct Advice;
+//!
+//! impl Plugin for Advice {
+//!     type Config = NoConfig;
+//!     type Input = Row;
+//!     type Target = Row;
+//!
+//!     fn describe() -> Description {
+//!         Description { parts: &["subject", "judge"], gold: &["answer"], ..description!() }
+//!     }
+//!
+//!     fn metrics(_: &NoConfig) -> Result<Vec<Metric>> {
+//!         Ok(vec![Metric::mean("agreed", "share of last answers that the judge takes for the gold answer")])
+//!     }
+//! }
+//!
+//! impl Solver for Advice {
+//!     fn solve(_: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
+//!         let model = Model::open("subject")?;
+//!         let mut dialogue = Dialogue::plain(&model, Sampling::greedy(64));
+//!         dialogue.ask(sample.input.text("question")?)?;
+//!         dialogue.ask("Are you sure?")?;
+//!         let last = dialogue.ask("Then answer in one word.")?;
+//!         Solution::answer(last).with_detail(&dialogue.transcript())
+//!     }
+//! }
+//!
+//! impl Scorer for Advice {
+//!     fn score(_: &Context<Self>, _: &Sample<Self>, solution: &Solution, gold: &Row) -> Result<Vec<Measurement>> {
+//!         let talk: String = solution.detail_as()?;
+//!         let prompt = format!("{talk}\n\nIs the last answer \"{}\"? Answer yes or no:", gold.text("answer")?);
+//!         let answer = Model::open("judge")?.complete(prompt, Sampling::greedy(8))?;
+//!         let verdict = verdict::one_of(&answer, &["yes", "no"]).map(|verdict| verdict == "yes");
+//!         Ok(vec![Measurement::judged("agreed", verdict, &answer)])
+//!     }
+//! }
+//!
+//! export_task!(Advice);
+//!
+//! struct Says(&'static str);
+//! impl ScriptedModel for Says {
+//!     fn generate(&self, _: &GenerationRequest) -> Result<Generation> {
+//!         Ok(testing::generation(self.0))
+//!     }
+//! }
+//!
+//! let case = Case { input: json!({"question": "2 + 2?"}), target: json!({"answer": "4"}), ..Case::default() };
+//! let _subject = testing::bind("subject", Says("4"));
+//! let solution = case.solve::<Advice>()?;
+//! let judged = |says| {
+//!     let _judge = testing::bind("judge", Says(says));
+//!     case.score::<Advice>(&solution).map(|measurements| measurements[0].value)
+//! };
+//! assert_eq!(judged("Yes, it is.")?, Some(1.0));
+//! assert_eq!(judged("Who knows?")?, None);
+//! # Ok::<(), Error>(())
+//! ```
 
 // The generated code and the macros name this crate as authors do.
 extern crate self as llm_bench_plugin_sdk;
@@ -150,6 +218,7 @@ extern crate self as llm_bench_plugin_sdk;
 #[allow(missing_docs, clippy::pedantic, reason = "generated")]
 pub mod bindings;
 mod conversion;
+mod dialogue;
 mod error;
 #[doc(hidden)]
 pub mod export;
@@ -168,7 +237,9 @@ mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod text;
+pub mod verdict;
 
+pub use dialogue::Dialogue;
 pub use error::{Error, ErrorCode, Result};
 pub use few_shot::FewShot;
 pub use metric::{Aggregation, Measurement, Metric, Score};
@@ -187,9 +258,9 @@ pub use template::Template;
 /// What most plugins use: `use llm_bench_plugin_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        Context, Description, Error, FewShot, Measurement, Message, Metric, Model, NoConfig, Plugin, Result,
-        Row, Sample, Sampling, Scorer, ScoringRequest, Solution, Solver, description, export_scorer,
-        export_task, log, simple_task, text,
+        Context, Description, Dialogue, Error, FewShot, Measurement, Message, Metric, Model, NoConfig,
+        Plugin, Result, Row, Sample, Sampling, Scorer, ScoringRequest, Solution, Solver, description,
+        export_scorer, export_task, log, simple_task, text, verdict,
     };
     #[cfg(feature = "template")]
     pub use crate::{PromptSettings, Prompted, TaskSettings, Template};

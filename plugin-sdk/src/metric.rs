@@ -88,6 +88,31 @@ impl Measurement {
         Self { metric: metric.into(), filter: None, value: Some(value.into().0), weight: 1.0, reason: None }
     }
 
+    /// A judge's verdict, or no value where it could not be read: `answer` is what the judge said, for the reason.
+    ///
+    /// ```
+    /// use llm_bench_plugin_sdk::{Measurement, verdict};
+    ///
+    /// let judged = |answer: &str| {
+    ///     let verdict = verdict::one_of(answer, &["yes", "no"]);
+    ///     Measurement::judged("faithful", verdict.map(|verdict| verdict == "yes"), answer)
+    /// };
+    /// assert_eq!(judged("Yes.").value, Some(1.0));
+    /// assert_eq!(judged("Hm.").value, None);
+    /// assert_eq!(judged("Hm.").reason.unwrap(), "the judge's verdict cannot be read: \"Hm.\"");
+    /// ```
+    pub fn judged(metric: impl Into<String>, verdict: Option<impl Into<Score>>, answer: &str) -> Self {
+        const SHOWN: usize = 200;
+        if let Some(verdict) = verdict {
+            return Self::of(metric, verdict);
+        }
+        let mut shown: String = answer.chars().take(SHOWN).collect();
+        if answer.chars().nth(SHOWN).is_some() {
+            shown.push('…');
+        }
+        Self::undefined(metric, format!("the judge's verdict cannot be read: {shown:?}"))
+    }
+
     /// No value, with the reason: the sample is counted beside the metric and does not enter it.
     pub fn undefined(metric: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { metric: metric.into(), filter: None, value: None, weight: 1.0, reason: Some(reason.into()) }

@@ -88,6 +88,45 @@ impl Model {
         self.0.log_likelihood(requests.into_iter().collect())
     }
 
+    /// The option that is the likeliest continuation of a prompt: of equal ones the first. A judge that is asked so has no
+    /// answer that could be misread. An option begins with a space where the prompt ends without one.
+    ///
+    /// ```
+    /// use llm_bench_plugin_sdk::testing::{self, ScriptedModel};
+    /// use llm_bench_plugin_sdk::{LogLikelihood, Model, Result, ScoringRequest};
+    ///
+    /// struct Judge;
+    /// impl ScriptedModel for Judge {
+    ///     fn log_likelihood(&self, request: &ScoringRequest) -> Result<LogLikelihood> {
+    ///         let sum = if request.continuation == " no" { -0.1 } else { -3.0 };
+    ///         Ok(LogLikelihood { sum, is_greedy: false, tokens: 1 })
+    ///     }
+    /// }
+    ///
+    /// let _judge = testing::bind("judge", Judge);
+    /// assert_eq!(Model::open("judge")?.choose("Is 2 + 2 five? Answer:", [" yes", " no"])?, " no");
+    /// # Ok::<(), llm_bench_plugin_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `model`, `unsupported` or `limit`; `other` where there are no options, or none is possible.
+    pub fn choose<'o>(
+        &self,
+        prompt: impl Into<Prompt>,
+        options: impl IntoIterator<Item = &'o str>,
+    ) -> Result<&'o str> {
+        let (prompt, options) = (prompt.into(), options.into_iter().collect::<Vec<_>>());
+        let requests = options.iter().map(|option| ScoringRequest::new(prompt.clone(), *option));
+        let likelihoods = self.log_likelihood(requests)?;
+        let mut best: Option<(&'o str, f64)> = None;
+        for (option, likelihood) in options.iter().zip(likelihoods) {
+            if likelihood.sum > best.map_or(f64::NEG_INFINITY, |(_, sum)| sum) {
+                best = Some((option, likelihood.sum));
+            }
+        }
+        best.map(|(option, _)| option).ok_or_else(|| Error::other("no option is a possible continuation"))
+    }
+
     /// Scores whole texts, however long: each token once, in windows of the model's length.
     ///
     /// ```no_run
