@@ -4,6 +4,7 @@
 //! port (a trait); the adapters beside this crate implement them, and the server crate wires them together.
 
 pub mod access;
+pub mod answers;
 pub mod audit;
 pub mod benchmark;
 pub mod catalog;

@@ -260,6 +260,23 @@ pub enum ModelResponse {
     CountTokens(Vec<u32>),
 }
 
+impl ModelResponse {
+    /// How many answers there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Generate(answers) => answers.len(),
+            Self::LogLikelihood(answers) | Self::LogLikelihoodRolling(answers) => answers.len(),
+            Self::Embed(vectors) => vectors.len(),
+            Self::Rank(scores) => scores.len(),
+            Self::CountTokens(counts) => counts.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Tokens that a call cost, summed over its requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUsage {

@@ -9,6 +9,7 @@ mod model_pool;
 mod order;
 mod prepare;
 mod recorder;
+mod rehearse;
 mod replay;
 mod rescore;
 mod sample;
@@ -38,7 +39,10 @@ use lease::Claim;
 use model_pool::ModelPool;
 pub use model_pool::{ModelState, Residence};
 pub use order::NewBenchmark;
+pub use rehearse::{NewRehearsal, Rehearsal};
+pub(crate) use replay::CallTable;
 pub use rescore::NewRescore;
+pub use sample::Trial;
 
 /// Everything outside the domain that executing a benchmark needs.
 #[derive(Clone)]

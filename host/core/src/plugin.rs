@@ -234,6 +234,8 @@ pub struct GuestCall {
 pub struct GuestOutcome<T> {
     pub result: Result<T, Failure>,
     pub usage: GuestUsage,
+    /// The end of what the guest wrote to its log, standard output and standard error; a failure has it, too.
+    pub log: Option<String>,
 }
 
 /// The models that a guest may open in one call. Implemented by the orchestrator, which records every call.

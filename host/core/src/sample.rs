@@ -183,6 +183,9 @@ pub struct Failure {
 pub struct GuestUsage {
     pub fuel: u64,
     pub peak_memory_bytes: u64,
+    /// Calls of the host's functions: models and log.
+    #[serde(default)]
+    pub host_calls: u32,
 }
 
 /// All that is kept of one finished sample.

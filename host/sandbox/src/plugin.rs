@@ -142,11 +142,9 @@ fn outcome<R, T>(
     phase: Phase,
     lift: impl FnOnce(R) -> Result<T, lift::Wrong>,
 ) -> GuestOutcome<T> {
-    let result = finished.result.and_then(|raw| lift(raw).map_err(|wrong| Broken::output(&wrong)));
-    GuestOutcome {
-        result: result.map_err(|broken| broken.into_failure(phase, finished.log)),
-        usage: finished.usage,
-    }
+    let Finished { result, log, usage } = finished;
+    let result = result.and_then(|raw| lift(raw).map_err(|wrong| Broken::output(&wrong)));
+    GuestOutcome { result: result.map_err(|broken| broken.into_failure(phase, log.clone())), usage, log }
 }
 
 fn failed(what: &str, broken: &Broken) -> Error {

@@ -69,8 +69,8 @@ async fn insert(
 ) -> Result<Option<u64>> {
     // The solution's detail has a column of its own: what a guest nests as deep as can be read must not lie deeper.
     const INSERT: &str = "INSERT INTO samples (benchmark_id, sample_index, repeat, failure_kind, fuel,
-            peak_memory_bytes, duration_ms, failure, answer, passages, detail, target, differs)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            peak_memory_bytes, host_calls, duration_ms, failure, answer, passages, detail, target, differs)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (benchmark_id, sample_index, repeat) DO NOTHING
         RETURNING coalesce(octet_length(failure), 0) + coalesce(octet_length(answer), 0)
             + coalesce(octet_length(passages), 0) + coalesce(octet_length(detail), 0)
@@ -83,6 +83,7 @@ async fn insert(
         .bind(sample.failure.as_ref().map(|failure| Word(failure.kind)))
         .bind(Count(sample.usage.fuel))
         .bind(Count(sample.usage.peak_memory_bytes))
+        .bind(sample.usage.host_calls)
         .bind(Real(sample.duration_ms))
         .bind(sample.failure.as_ref().map(Document))
         .bind(solution.and_then(|solution| solution.answer.as_ref()))
@@ -186,6 +187,7 @@ struct SampleRow {
     repeat: u32,
     fuel: Count,
     peak_memory_bytes: Count,
+    host_calls: u32,
     duration_ms: Real,
     failure: Option<Document<Failure>>,
     answer: Option<String>,
@@ -210,7 +212,11 @@ impl From<SampleRow> for SampleRecord {
             target: row.target.map(|target| target.0),
             measurements: Vec::new(),
             calls: Vec::new(),
-            usage: GuestUsage { fuel: row.fuel.0, peak_memory_bytes: row.peak_memory_bytes.0 },
+            usage: GuestUsage {
+                fuel: row.fuel.0,
+                peak_memory_bytes: row.peak_memory_bytes.0,
+                host_calls: row.host_calls,
+            },
             failure: row.failure.map(|failure| failure.0),
             duration_ms: row.duration_ms.0,
             differs: row.differs,

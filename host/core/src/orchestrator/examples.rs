@@ -10,7 +10,7 @@ use crate::benchmark::{FewShot, FewShotDraws, FewShotSampling, Plan};
 use crate::dataset::rename;
 use crate::plugin::gold::split_row;
 use crate::sample::{Context, Example};
-use crate::{Error, Result, Row};
+use crate::{Error, Json, Result, Row};
 
 /// Bytes of drawn examples that are held while a benchmark is executed, at most.
 const MOST_BYTES: usize = 1 << 30;
@@ -116,6 +116,12 @@ impl Examples {
             seed: plan.seed,
         };
         Self { candidates, shared: Arc::new(shared), drawn: None }
+    }
+
+    /// No example before any question.
+    pub(super) fn none(config: Json, seed: u64) -> Self {
+        let shared = Arc::new(Context { config, examples: Vec::new(), seed });
+        Self { candidates: Vec::new(), shared, drawn: None }
     }
 
     /// The context of a row: with the examples that all share unless it is one of them, or with its own.

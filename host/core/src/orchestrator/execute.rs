@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::{Claim, LeaseKeeper};
-use super::sample::SampleRunner;
+use super::sample::{SampleRunner, Trial};
 use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
 use crate::dataset::RowResult;
@@ -225,10 +225,10 @@ impl<'a> Execution<'a> {
                         cancel.cancel();
                     });
                 }
-                Some(record) = in_flight.next() => {
-                    let record: Result<Option<SampleRecord>> = record;
-                    if let Some(record) = record.map_err(Trouble::Store)? {
-                        self.take(record).await?;
+                Some(trial) = in_flight.next() => {
+                    let trial: Result<Option<Trial>> = trial;
+                    if let Some(trial) = trial.map_err(Trouble::Store)? {
+                        self.take(trial.record).await?;
                     }
                 }
                 _ = tick.tick() => self.save().await?,

@@ -47,19 +47,7 @@ impl Orchestrator {
         check_numbers(&order)?;
         check_task(&order)?;
         self.check_limits(&order)?;
-        let split = match &order.split {
-            Some(name) => order.dataset.split(name)?,
-            None => order.dataset.default_split().ok_or_else(|| {
-                Error::invalid("dataset-empty", format!("dataset `{}` has no splits", order.dataset.name))
-            })?,
-        };
-        let rows = order.limit.map_or(split.rows, |limit| limit.min(split.rows));
-        if rows == 0 {
-            return Err(Error::invalid(
-                "no-rows",
-                format!("split `{}` of dataset `{}` has no rows to evaluate", split.name, order.dataset.name),
-            ));
-        }
+        let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
         let plugin = self.ports.sandbox.load(&order.task.digest).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         check_columns(&order, split)?;
@@ -133,6 +121,26 @@ impl NewBenchmark {
         let dataset: Vec<String> = self.dataset.gold.iter().map(renamed).collect();
         gold_columns(&dataset, &self.task.descriptor, &self.config)
     }
+}
+
+/// The split that is named, else the default one, and how many of its rows are wanted.
+pub(super) fn planned_rows<'a>(
+    dataset: &'a Dataset,
+    split: Option<&str>,
+    limit: Option<u64>,
+) -> Result<(&'a Split, u64)> {
+    let split = match split {
+        Some(name) => dataset.split(name)?,
+        None => dataset.default_split().ok_or_else(|| {
+            Error::invalid("dataset-empty", format!("dataset `{}` has no splits", dataset.name))
+        })?,
+    };
+    let rows = limit.map_or(split.rows, |limit| limit.min(split.rows));
+    if rows == 0 {
+        let message = format!("split `{}` of dataset `{}` has no rows to evaluate", split.name, dataset.name);
+        return Err(Error::invalid("no-rows", message));
+    }
+    Ok((split, rows))
 }
 
 /// A misspelt column is found here and not in every sample.

@@ -1,7 +1,7 @@
 //! Answers out of the record: what the models said to a sample before, given again to the same request.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -12,26 +12,47 @@ use crate::sample::{ModelCall, Phase};
 /// Characters of a prompt that an error shows.
 const SHOWN: usize = 80;
 
-/// The recorded calls of one sample, each given out once.
+/// The recorded calls of one sample, each given out once; after them those that stand for any sample, each given out
+/// once to each.
 ///
 /// A call is found by its part, its kind, the digest of its requests, and by which of the equal ones it is. A seed
 /// that the guest left to the host is not part of that: it depends on how many calls were made before.
 pub(super) struct RecordedCalls {
-    calls: Mutex<HashMap<CallKey, Recorded>>,
+    own: CallTable,
+    common: Arc<CallTable>,
+    /// How many of each were given out.
+    given: Mutex<HashMap<CallKey, usize>>,
 }
+
+/// Calls by what they are found by; equal ones in the order in which they were made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallTable(HashMap<CallKey, Vec<ModelCall>>);
 
 type CallKey = [u8; 32];
 
-#[derive(Default)]
-struct Recorded {
-    left: VecDeque<ModelCall>,
-    given: usize,
+impl CallTable {
+    /// A call whose requests are to be found as they stand.
+    pub(crate) fn add(&mut self, call: ModelCall) {
+        self.add_as(&call.request.clone(), call);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add_as(&mut self, request: &ModelRequest, call: ModelCall) {
+        self.0.entry(key(&call.part, request)).or_default().push(call);
+    }
+
+    fn equal(&self, key: &CallKey) -> &[ModelCall] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl RecordedCalls {
     /// `seed` is the sample's, from which seeds that guests left open were derived.
-    pub(super) fn new(calls: impl IntoIterator<Item = ModelCall>, seed: u64) -> Self {
-        let mut found: HashMap<CallKey, Recorded> = HashMap::new();
+    pub(super) fn new(calls: impl IntoIterator<Item = ModelCall>, seed: u64, common: Arc<CallTable>) -> Self {
+        let mut own = CallTable::default();
         let (mut solving, mut scoring) = (0, 0);
         for call in calls {
             let place = match call.phase {
@@ -41,9 +62,9 @@ impl RecordedCalls {
             let mut request = call.request.clone();
             open_seeds(&mut request, seed, *place);
             *place += 1;
-            found.entry(key(&call.part, &request)).or_default().left.push_back(call);
+            own.add_as(&request, call);
         }
-        Self { calls: Mutex::new(found) }
+        Self { own, common, given: Mutex::default() }
     }
 
     /// The next call that was recorded of a request.
@@ -51,16 +72,18 @@ impl RecordedCalls {
     /// # Errors
     /// A sentence that names the request, where there is none.
     pub(super) fn take(&self, part: &str, request: &ModelRequest) -> Result<ModelCall, String> {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_request = calls.get_mut(&key(part, request));
-        let given = of_request.as_ref().map_or(0, |recorded| recorded.given);
-        if let Some(recorded) = of_request
-            && let Some(call) = recorded.left.pop_front()
-        {
-            recorded.given += 1;
-            return Ok(call);
+        let key = key(part, request);
+        let mut all_given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = all_given.entry(key).or_default();
+        if let Some(call) = self.own.equal(&key).iter().chain(self.common.equal(&key)).nth(*given) {
+            *given += 1;
+            return Ok(call.clone());
         }
-        let times = if given > 0 { format!(" more than {given} times") } else { String::new() };
+        let times = match *given {
+            0 => String::new(),
+            1 => " more than once".to_owned(),
+            given => format!(" more than {given} times"),
+        };
         Err(format!(
             "no answer is recorded for a `{}` call of `{part}`{times}; it begins with \"{}\"",
             request.kind(),
@@ -174,6 +197,10 @@ mod tests {
         }
     }
 
+    fn of_sample(calls: impl IntoIterator<Item = ModelCall>) -> RecordedCalls {
+        RecordedCalls::new(calls, SEED, Arc::default())
+    }
+
     #[test]
     fn equal_requests_get_their_answers_in_the_order_they_were_given() {
         let calls = [
@@ -182,7 +209,7 @@ mod tests {
             // Judging counts its calls anew.
             asked(Phase::Score, generation("a", seeded(host_seed(SEED, 0, 0))), "third"),
         ];
-        let recorded = RecordedCalls::new(calls, SEED);
+        let recorded = of_sample(calls);
         let open = generation("a", Sampling::default());
         let answers = [0, 1, 2].map(|_| text(recorded.take("subject", &open)));
         assert_eq!(answers, ["first", "second", "third"]);
@@ -191,8 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_for_any_sample_answers_after_what_was_recorded_of_this_one() {
+        let mut common = CallTable::default();
+        common.add(asked(Phase::Solve, generation("a", Sampling::default()), "common"));
+        let common = Arc::new(common);
+        let open = generation("a", Sampling::default());
+        let own = asked(Phase::Solve, generation("a", seeded(host_seed(SEED, 0, 0))), "own");
+        let first = RecordedCalls::new([own], SEED, common.clone());
+        assert_eq!([0, 1].map(|_| text(first.take("subject", &open))), ["own", "common"]);
+        assert!(first.take("subject", &open).unwrap_err().contains("more than 2 times"));
+        let second = RecordedCalls::new([], SEED, common);
+        assert_eq!(text(second.take("subject", &open)), "common");
+        assert!(second.take("subject", &open).unwrap_err().contains("more than once"));
+    }
+
+    #[test]
     fn a_seed_that_the_guest_chose_tells_requests_apart() {
-        let recorded = RecordedCalls::new([asked(Phase::Solve, generation("a", seeded(1)), "one")], SEED);
+        let recorded = of_sample([asked(Phase::Solve, generation("a", seeded(1)), "one")]);
         assert!(recorded.take("subject", &generation("a", seeded(2))).is_err());
         assert!(recorded.take("subject", &generation("a", Sampling::default())).is_err());
         assert!(recorded.take("judge", &generation("a", seeded(1))).is_err());
@@ -202,14 +244,14 @@ mod tests {
     #[test]
     fn a_setting_that_is_not_a_number_is_not_an_absent_one() {
         let odd = Sampling { temperature: Some(f32::NAN), ..seeded(1) };
-        let recorded = RecordedCalls::new([asked(Phase::Solve, generation("a", odd.clone()), "odd")], SEED);
+        let recorded = of_sample([asked(Phase::Solve, generation("a", odd.clone()), "odd")]);
         assert!(recorded.take("subject", &generation("a", seeded(1))).is_err());
         assert_eq!(text(recorded.take("subject", &generation("a", odd))), "odd");
     }
 
     #[test]
     fn what_was_not_recorded_is_named_by_how_it_begins() {
-        let recorded = RecordedCalls::new([], SEED);
+        let recorded = of_sample([]);
         let long = format!("Question:\n{}", "x".repeat(500));
         let error = recorded.take("subject", &generation(&long, Sampling::default())).unwrap_err();
         let expected = format!("it begins with \"Question:\\n{}…\"", "x".repeat(70));

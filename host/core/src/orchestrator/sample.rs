@@ -1,6 +1,6 @@
 //! One sample from its row to its record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,24 +11,75 @@ use super::examples::Examples;
 use super::recorder::{Parts, Recorder};
 use super::replay::RecordedCalls;
 use crate::Row;
+use crate::answers::Answers;
 use crate::benchmark::{BenchmarkRepository, Plan};
 use crate::dataset::{NumberedRow, UnreadableRow, rename};
+use crate::limits::Limits;
 use crate::model::TokenUsage;
-use crate::plugin::{GuestCall, LoadedPlugin, gold::split_row};
-use crate::rescore::{Takes, is_same};
+use crate::plugin::{GuestCall, LoadedPlugin, MetricDeclaration, gold::split_row};
+use crate::rescore::{Source, Takes, is_same};
 use crate::sample::{
     Context, Failure, FailureKind, GuestUsage, Measurement, ModelCall, Phase, Sample, SampleRecord, Solution,
 };
 
-/// What all samples of a benchmark share.
+/// What all samples of a benchmark, or of a rehearsal, share.
 pub(super) struct SampleRunner {
-    pub(super) plan: Plan,
+    pub(super) seed: u64,
+    pub(super) limits: Limits,
+    pub(super) columns: BTreeMap<String, String>,
     pub(super) gold: BTreeSet<String>,
+    pub(super) metrics: Vec<MetricDeclaration>,
     pub(super) plugin: Arc<dyn LoadedPlugin>,
     pub(super) parts: Arc<Parts>,
     pub(super) examples: Examples,
-    /// Where the samples of the benchmark's source are kept.
-    pub(super) source: Arc<dyn BenchmarkRepository>,
+    pub(super) record: Record,
+}
+
+/// What is taken over from before.
+pub(super) enum Record {
+    Nothing,
+    /// Of the samples of another benchmark, and where they are kept.
+    Source(Source, Arc<dyn BenchmarkRepository>),
+    /// Of what was brought along.
+    Answers(Answers, Takes),
+}
+
+impl Record {
+    async fn sample(&self, index: u64) -> crate::Result<Option<SampleRecord>> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Source(source, samples) => samples.sample(source.benchmark, (index, 0)).await,
+            Self::Answers(answers, _) => Ok(answers.sample(index).cloned()),
+        }
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        match self {
+            Self::Nothing => None,
+            Self::Source(source, _) => Some(source.takes),
+            Self::Answers(_, takes) => Some(*takes),
+        }
+    }
+
+    /// What the models said to a sample of which `recorded` is kept.
+    fn calls(&self, recorded: Option<&SampleRecord>, seed: u64) -> Option<Arc<RecordedCalls>> {
+        match self {
+            Self::Nothing => None,
+            Self::Source(source, _) => Some(recorded_calls(recorded?, source.takes, seed)),
+            Self::Answers(answers, takes) => {
+                let own = recorded.into_iter().flat_map(|recorded| wanted_calls(recorded, *takes));
+                Some(Arc::new(RecordedCalls::new(own, seed, answers.common().clone())))
+            }
+        }
+    }
+}
+
+/// A finished sample, and what is not kept of it.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    pub record: SampleRecord,
+    /// The end of what the guests wrote, solving and scoring.
+    pub log: Option<String>,
 }
 
 /// A row as guests get it.
@@ -44,6 +95,7 @@ pub(super) struct Scored {
     pub(super) result: Result<Vec<Measurement>, Failure>,
     pub(super) calls: Vec<ModelCall>,
     pub(super) usage: GuestUsage,
+    pub(super) log: Option<String>,
 }
 
 impl SampleRunner {
@@ -52,10 +104,19 @@ impl SampleRunner {
         plugin: Arc<dyn LoadedPlugin>,
         parts: Arc<Parts>,
         examples: Examples,
-        source: Arc<dyn BenchmarkRepository>,
+        samples: Arc<dyn BenchmarkRepository>,
     ) -> Self {
-        let gold = plan.gold.iter().cloned().collect();
-        Self { plan, gold, plugin, parts, examples, source }
+        Self {
+            seed: plan.seed,
+            limits: plan.limits,
+            columns: plan.columns,
+            gold: plan.gold.into_iter().collect(),
+            metrics: plan.metrics,
+            plugin,
+            parts,
+            examples,
+            record: plan.source.map_or(Record::Nothing, |source| Record::Source(source, samples)),
+        }
     }
 
     /// Solves and scores one row. Whatever goes wrong is a failure of this sample; none: it was cancelled.
@@ -66,19 +127,17 @@ impl SampleRunner {
         &self,
         row: Result<NumberedRow, UnreadableRow>,
         cancel: CancellationToken,
-    ) -> crate::Result<Option<SampleRecord>> {
+    ) -> crate::Result<Option<Trial>> {
         let started = Instant::now();
         let index = match &row {
             Ok(row) => row.index,
             Err(unreadable) => unreadable.index,
         };
-        let source = match &self.plan.source {
-            Some(source) => self.source.sample(source.benchmark, (index, 0)).await?,
-            None => None,
-        };
-        let mut record = match row {
-            Ok(row) => self.judge(row, source.as_ref(), &cancel).await,
-            Err(unreadable) => SampleRecord::blank(index).failed(Failure {
+        let recorded = self.record.sample(index).await?;
+        let mut trial = Trial { record: SampleRecord::blank(index), log: None };
+        let judged = match row {
+            Ok(row) => self.judge(row, recorded.as_ref(), &cancel, &mut trial).await,
+            Err(unreadable) => Err(Failure {
                 kind: FailureKind::UnreadableRow,
                 phase: Phase::Read,
                 message: unreadable.error.message,
@@ -86,50 +145,43 @@ impl SampleRunner {
                 log: None,
             }),
         };
-        if self.plan.source.as_ref().is_some_and(|source| source.is_compared) {
-            record.differs = source.map(|source| !is_same(&record, &source));
+        let record = &mut trial.record;
+        match judged {
+            Ok(measurements) => record.measurements = measurements,
+            Err(failure) => record.failure = Some(failure),
+        }
+        if let Record::Source(Source { is_compared: true, .. }, _) = &self.record {
+            record.differs = recorded.map(|recorded| !is_same(record, &recorded));
         }
         record.duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         // A cancelled call ends as some failure of the guest; it is not the sample's, which runs again later.
-        Ok((!cancel.is_cancelled()).then_some(record))
+        Ok((!cancel.is_cancelled()).then_some(trial))
     }
 
-    /// Solves and scores a row, or as much of it as is not taken over from the source.
+    /// Solves and scores a row, or as much of it as is not taken over from what is recorded of it.
     async fn judge(
         &self,
         row: NumberedRow,
-        source: Option<&SampleRecord>,
+        recorded: Option<&SampleRecord>,
         cancel: &CancellationToken,
-    ) -> SampleRecord {
-        let mut record = SampleRecord::blank(row.index);
-        let case = match self.case(row) {
-            Ok(case) => case,
-            Err(failure) => return record.failed(failure),
+        trial: &mut Trial,
+    ) -> Result<Vec<Measurement>, Failure> {
+        let case = self.case(row)?;
+        trial.record.target = Some(case.target.clone());
+        let answers = self.record.calls(recorded, case.seed);
+        let solution = match self.record.takes() {
+            Some(Takes::Solutions) => stored_solution(recorded)?,
+            Some(Takes::Calls) | None => self.solve(&case, answers.clone(), cancel, trial).await?,
         };
-        record.target = Some(case.target.clone());
-        let takes = self.plan.source.as_ref().map(|source| source.takes);
-        let answers = source.zip(takes).map(|(source, takes)| recorded_calls(source, takes, case.seed));
-        let solution = match takes {
-            Some(Takes::Solutions) => stored_solution(source),
-            Some(Takes::Calls) | None => self.solve(&case, answers.clone(), cancel, &mut record).await,
-        };
-        let solution = match solution {
-            Ok(solution) => solution,
-            Err(failure) => return record.failed(failure),
-        };
-        record.solution = Some(solution.clone());
+        trial.record.solution = Some(solution.clone());
         let scored = self.score(&case, solution, case.target.clone(), answers, cancel).await;
-        record.add(scored.calls, scored.usage);
-        match scored.result {
-            Ok(measurements) => record.measurements = measurements,
-            Err(failure) => return record.failed(failure),
-        }
-        record
+        trial.add(scored.calls, scored.usage, scored.log);
+        scored.result
     }
 
     pub(super) fn case(&self, row: NumberedRow) -> Result<Case, Failure> {
         let index = row.index;
-        let (input, target) = split_row(rename(row.row, &self.plan.columns), &self.gold);
+        let (input, target) = split_row(rename(row.row, &self.columns), &self.gold);
         let context = self.examples.context_for(index, &input, &target).map_err(|error| {
             tracing::error!(row = index, ?error, "a sample has no examples");
             Failure {
@@ -141,7 +193,7 @@ impl SampleRunner {
             }
         })?;
         let sample = Sample { index, input, repeat: 0 };
-        let seed = derive_seed(self.plan.seed, &[sample.index, u64::from(sample.repeat)]);
+        let seed = derive_seed(self.seed, &[sample.index, u64::from(sample.repeat)]);
         Ok(Case { context, sample, target, seed })
     }
 
@@ -150,12 +202,12 @@ impl SampleRunner {
         case: &Case,
         answers: Option<Arc<RecordedCalls>>,
         cancel: &CancellationToken,
-        record: &mut SampleRecord,
+        trial: &mut Trial,
     ) -> Result<Solution, Failure> {
         let asking = Arc::new(Recorder::new(self.parts.clone(), Phase::Solve, answers, case.seed));
         let call = self.guest_call(case, asking.clone(), cancel);
         let solved = self.plugin.solve(call, case.sample.clone()).await;
-        record.add(asking.take_calls(), solved.usage);
+        trial.add(asking.take_calls(), solved.usage, solved.log);
         asking.refuse(solved.result)
     }
 
@@ -172,13 +224,14 @@ impl SampleRunner {
         let call = self.guest_call(case, judging.clone(), cancel);
         let scored = self.plugin.score(call, case.sample.clone(), solution, target).await;
         let result = scored.result.and_then(|measurements| self.check_declared(measurements));
-        Scored { result: judging.refuse(result), calls: judging.take_calls(), usage: scored.usage }
+        let calls = judging.take_calls();
+        Scored { result: judging.refuse(result), calls, usage: scored.usage, log: scored.log }
     }
 
     fn guest_call(&self, case: &Case, models: Arc<Recorder>, cancel: &CancellationToken) -> GuestCall {
         GuestCall {
             context: case.context.clone(),
-            limits: self.plan.limits,
+            limits: self.limits,
             seed: case.seed,
             models,
             cancel: cancel.child_token(),
@@ -188,7 +241,6 @@ impl SampleRunner {
     fn check_declared(&self, measurements: Vec<Measurement>) -> Result<Vec<Measurement>, Failure> {
         let undeclared = measurements.iter().find(|measurement| {
             !self
-                .plan
                 .metrics
                 .iter()
                 .any(|metric| metric.name == measurement.metric && metric.filter == measurement.filter)
@@ -208,8 +260,12 @@ impl SampleRunner {
 
 /// What the models said to a sample: in all calls, or, where its solution is taken over, to its scorer.
 pub(super) fn recorded_calls(sample: &SampleRecord, takes: Takes, seed: u64) -> Arc<RecordedCalls> {
-    let is_wanted = |call: &&ModelCall| takes == Takes::Calls || call.phase == Phase::Score;
-    Arc::new(RecordedCalls::new(sample.calls.iter().filter(is_wanted).cloned(), seed))
+    Arc::new(RecordedCalls::new(wanted_calls(sample, takes), seed, Arc::default()))
+}
+
+fn wanted_calls(sample: &SampleRecord, takes: Takes) -> impl Iterator<Item = ModelCall> {
+    let is_wanted = move |call: &&ModelCall| takes == Takes::Calls || call.phase == Phase::Score;
+    sample.calls.iter().filter(is_wanted).cloned()
 }
 
 /// The solution of the source; its failure, where it came to none.
@@ -217,12 +273,25 @@ fn stored_solution(source: Option<&SampleRecord>) -> Result<Solution, Failure> {
     let missing = || Failure {
         kind: FailureKind::NotRecorded,
         phase: Phase::Read,
-        message: "the source has no solution of this row".to_owned(),
+        message: "no solution of this row is recorded".to_owned(),
         backtrace: None,
         log: None,
     };
     let source = source.ok_or_else(missing)?;
     source.solution.clone().ok_or_else(|| source.failure.clone().unwrap_or_else(missing))
+}
+
+impl Trial {
+    fn add(&mut self, calls: Vec<ModelCall>, usage: GuestUsage, log: Option<String>) {
+        self.record.calls.extend(calls);
+        let sum = &mut self.record.usage;
+        sum.fuel += usage.fuel;
+        sum.peak_memory_bytes = sum.peak_memory_bytes.max(usage.peak_memory_bytes);
+        sum.host_calls = sum.host_calls.saturating_add(usage.host_calls);
+        if let Some(log) = log {
+            self.log.get_or_insert_default().push_str(&log);
+        }
+    }
 }
 
 impl SampleRecord {
@@ -239,17 +308,6 @@ impl SampleRecord {
             duration_ms: 0.0,
             differs: None,
         }
-    }
-
-    fn failed(mut self, failure: Failure) -> Self {
-        self.failure = Some(failure);
-        self
-    }
-
-    fn add(&mut self, calls: Vec<ModelCall>, usage: GuestUsage) {
-        self.calls.extend(calls);
-        self.usage.fuel += usage.fuel;
-        self.usage.peak_memory_bytes = self.usage.peak_memory_bytes.max(usage.peak_memory_bytes);
     }
 
     /// About what it holds: the texts of its calls and its answer.

@@ -48,6 +48,11 @@ impl Budget {
         within(self.host_calls <= most, || format!("the plugin called its host more than {most} times"))
     }
 
+    /// The calls so far, the one that was too many among them.
+    pub(crate) fn host_calls(&self) -> u32 {
+        self.host_calls
+    }
+
     /// Counts what a request costs: its bytes, which the host keeps, and the tokens it lets a model generate.
     pub(crate) fn count_request(&mut self, request: &ModelRequest) -> Result<(), Ended> {
         self.request_bytes = self.request_bytes.saturating_add(request.bytes());

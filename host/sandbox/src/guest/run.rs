@@ -217,8 +217,13 @@ impl GuestRuntime {
             Ok(Ok(Ok(output))) => Ok(output),
         };
         let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        let usage = GuestUsage { fuel, peak_memory_bytes: store.data().limiter.peak_bytes() };
-        Finished { result, log: store.data().log.text(), usage }
+        let state = store.data();
+        let usage = GuestUsage {
+            fuel,
+            peak_memory_bytes: state.limiter.peak_bytes(),
+            host_calls: state.budget.host_calls(),
+        };
+        Finished { result, log: state.log.text(), usage }
     }
 }
 

@@ -180,7 +180,7 @@ pub(crate) fn completed(index: u64) -> SampleRecord {
             is_cached: false,
             key: None,
         }],
-        usage: GuestUsage { fuel: 1_234_567, peak_memory_bytes: 1_114_112 },
+        usage: GuestUsage { fuel: 1_234_567, peak_memory_bytes: 1_114_112, host_calls: 3 },
         failure: None,
         duration_ms: 13.37,
         differs: None,

@@ -147,7 +147,12 @@ fn a_part_that_is_withheld_or_unknown_is_denied_with_what_is_lent() {
 
 fn replaying(calls: Vec<ModelCall>) -> Recorder {
     let parts = Parts::from([("subject".to_owned(), Part::Record)]);
-    Recorder::new(Arc::new(parts), Phase::Solve, Some(Arc::new(RecordedCalls::new(calls, 1))), 1)
+    Recorder::new(
+        Arc::new(parts),
+        Phase::Solve,
+        Some(Arc::new(RecordedCalls::new(calls, 1, Arc::default()))),
+        1,
+    )
 }
 
 #[tokio::test]
