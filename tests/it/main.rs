@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod authors;
 mod command_line;
 mod comparison;
 mod containment;

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/bin/llm-bench              (target/debug/llm-bench in development)
 //! <root>/lib/libonnxruntime.so
-//! <root>/share/llm-bench/           plugins, models, datasets, presets, plugin-sdk, demo
+//! <root>/share/llm-bench/           plugins, models, datasets, presets, plugin-sdk, templates, demo
 //! <root>/share/doc/onnxruntime/     its licence and notices
 //! ```
 
@@ -49,7 +49,7 @@ pub(crate) fn content(workspace: &Workspace, ready: &Ready) -> Result<Content> {
         let folder = if STRANGERS.contains(&plugin.name.as_str()) { "demo" } else { "plugins" };
         content.file(share.join(folder).join(format!("{}.wasm", plugin.name)), plugin.component);
     }
-    for assets in ["models", "datasets", "presets"] {
+    for assets in ["models", "datasets", "presets", "templates"] {
         content.folder(share.join(assets), &workspace.root.join("host/assets").join(assets))?;
     }
 

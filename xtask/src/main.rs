@@ -13,6 +13,7 @@ mod process;
 mod setup;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -54,7 +55,12 @@ enum Chore {
     /// Build every plugin under plugins/ to WebAssembly and list the components.
     ///
     /// They are built for release with the target directory <target>/plugins.
-    Plugins,
+    Plugins {
+        /// Build the project of one plugin that lies elsewhere, as `llm-bench plugin new` writes them: in Rust with the
+        /// target directory <target>/projects; in Python or JavaScript with tools that are fetched through pip or npm.
+        #[arg(long, value_name = "DIR")]
+        project: Option<PathBuf>,
+    },
 
     /// Lay out the files that a development build of the server looks for.
     ///
@@ -111,9 +117,12 @@ fn run(Arguments { chore, wasm_toolchain }: Arguments) -> Result<()> {
             println!("setup: plugins are compiled by {}", ready.wasm_toolchain);
             Ok(())
         }
-        Chore::Plugins => {
-            let toolchain = setup::wasm_target_only(wasm_toolchain)?;
-            for plugin in plugins::build(&workspace, &toolchain)? {
+        Chore::Plugins { project } => {
+            let plugins = match project {
+                Some(project) => plugins::build_project(&workspace, wasm_toolchain, &project)?,
+                None => plugins::build(&workspace, &setup::wasm_target_only(wasm_toolchain)?)?,
+            };
+            for plugin in plugins {
                 println!("{} {}", plugin.name, plugin.component.display());
             }
             Ok(())

@@ -1,12 +1,13 @@
 //! Building the plugins to WebAssembly components.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::process;
-use crate::setup::wasm_target::{self, WasmToolchain};
+use crate::setup::{self, wasm_target, wasm_target::WasmToolchain};
 use crate::workspace::Workspace;
 
 pub(crate) struct Plugin {
@@ -28,10 +29,57 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &WasmToolchain) -> Result<
         .current_dir(workspace.root.join("plugins"))
         .env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace)?.join("\u{1f}"));
     println!("building the plugins");
-    let messages = process::output(&mut cargo)?;
+    components(&mut cargo, &workspace.plugins_manifest())
+}
+
+/// Builds the project of one plugin, as its author does: in Rust, Python or JavaScript, as its files tell.
+pub(crate) fn build_project(
+    workspace: &Workspace,
+    provider: Option<wasm_target::Provider>,
+    folder: &Path,
+) -> Result<Vec<Plugin>> {
+    let folder = &folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let component = folder.join(&name).with_extension("wasm");
+    let tools = setup::Tools::open()?;
+    if folder.join("app.py").is_file() {
+        let mut componentize = setup::componentize::python(&tools)?;
+        componentize.args(["-d", "wit", "-w", "task", "componentize", "app", "--stub-wasi", "-o"]);
+        process::run(componentize.arg(&component).current_dir(folder))?;
+        return Ok(vec![Plugin { name, component }]);
+    }
+    if folder.join("app.js").is_file() {
+        let mut componentize = setup::componentize::javascript(&tools)?;
+        componentize.args([
+            "--wit",
+            "wit",
+            "--world",
+            "task",
+            "--js",
+            "app.js",
+            "--sync",
+            "--stub-wasi",
+            "--output",
+        ]);
+        process::run(componentize.arg(&component).current_dir(folder))?;
+        return Ok(vec![Plugin { name, component }]);
+    }
+    let mut cargo = wasm_target::provide(&tools, provider)?.cargo();
+    cargo
+        .args(["build", "--release", "--target", wasm_target::TARGET])
+        .arg("--message-format=json-render-diagnostics")
+        .arg("--target-dir")
+        .arg(workspace.target.join("projects"))
+        .current_dir(folder);
+    components(&mut cargo, &folder.join("Cargo.toml"))
+}
+
+/// Runs a build; gives the components that it reports, in the order of their names.
+fn components(cargo: &mut Command, manifest: &Path) -> Result<Vec<Plugin>> {
+    let messages = process::output(cargo)?;
     let mut plugins: Vec<_> = messages.lines().filter_map(component).collect();
     if plugins.is_empty() {
-        bail!("no member of the workspace {} is a component", workspace.plugins_manifest().display());
+        bail!("nothing that {} builds is a component", manifest.display());
     }
     plugins.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(plugins)

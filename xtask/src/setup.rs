@@ -1,6 +1,7 @@
 //! What a build needs and Cargo doesn't fetch, kept in a cache folder that all checkouts share.
 
 pub(crate) mod cargo_deny;
+pub(crate) mod componentize;
 mod debian;
 pub(crate) mod onnxruntime;
 pub(crate) mod wasm_target;
@@ -31,6 +32,12 @@ pub(crate) fn all(provider: Option<Provider>) -> Result<Ready> {
 /// Provides the WebAssembly target alone, for building plugins without the runtime.
 pub(crate) fn wasm_target_only(provider: Option<Provider>) -> Result<WasmToolchain> {
     wasm_target::provide(&Tools::open()?, provider)
+}
+
+/// As [`all`], with what only tests need.
+pub(crate) fn for_tests(provider: Option<Provider>) -> Result<Ready> {
+    componentize::provide(&Tools::open()?)?;
+    all(provider)
 }
 
 /// The cache folder, locked: a second set-up waits until the first is done.

@@ -3,10 +3,12 @@
 mod compare;
 mod demo;
 mod doctor;
+mod limit_arguments;
 mod list;
 mod model_arguments;
 mod output;
 mod plain;
+mod plugin;
 mod plugins;
 mod rescore;
 mod run;
@@ -40,6 +42,7 @@ Examples:
   llm-bench run --model tiny-llama --task multiple-choice --dataset capitals
   llm-bench run --model ./my-model --task arc_easy --dataset arc_easy.jsonl
   llm-bench run --model ./my-model --task ./my_task.wasm --dataset train=a.jsonl,test=b.jsonl --format json
+  llm-bench plugin check ./my_task.wasm                 what a server would say of it
   llm-bench serve                                       the HTTP API; its description is at /docs
 
 Exit codes: 0 done, 1 the benchmark or the program failed, 2 wrong usage.
@@ -59,6 +62,8 @@ pub enum Command {
     Rescore(Box<rescore::RescoreArguments>),
     /// Score the stored solutions of a benchmark again, also with shuffled gold answers and blank.
     Verify(verify::VerifyArguments),
+    /// Write plugins: check a component as a server does, and try it on some rows without one.
+    Plugin(Box<plugin::PluginArguments>),
     /// List or show the registered models.
     Models(ListArguments),
     /// List or show the registered datasets.
@@ -269,6 +274,7 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Run(arguments) => run::run(*arguments).await,
         Command::Rescore(arguments) => rescore::rescore(*arguments).await,
         Command::Verify(arguments) => verify::verify(arguments).await,
+        Command::Plugin(arguments) => plugin::plugin(*arguments).await,
         Command::Models(arguments) => list::models(arguments.action).await,
         Command::Datasets(arguments) => list::datasets(arguments.action).await,
         Command::Plugins(arguments) => plugins::plugins(arguments).await,

@@ -48,6 +48,16 @@ impl Installation {
         self.share("presets")
     }
 
+    /// What plugins in Rust depend on, with the contract in its folder `wit`.
+    pub fn plugin_sdk(&self) -> PathBuf {
+        self.share("plugin-sdk")
+    }
+
+    /// The project that `llm-bench plugin new` writes for a language.
+    pub fn template(&self, language: &str) -> PathBuf {
+        self.share("templates").join(language)
+    }
+
     /// The plugin that `llm-bench demo` uploads to show what the sandbox stops.
     pub fn hostile_plugin(&self) -> PathBuf {
         self.share("demo").join("hostile.wasm")

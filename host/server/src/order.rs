@@ -12,8 +12,8 @@ use llm_bench_core::{Error, Json, Result, Row};
 use crate::app::App;
 use crate::preset::{DatasetReference, FewShotChoices, TaskPreset};
 
-const DEFAULT_SEED: u64 = 1234;
-const DEFAULT_CONCURRENCY: u32 = 16;
+pub(crate) const DEFAULT_SEED: u64 = 1234;
+pub(crate) const DEFAULT_CONCURRENCY: u32 = 16;
 const DEFAULT_MAX_FAILED: f64 = 0.1;
 
 /// The choices of a benchmark as they were made, by the API or on the command line; models apart, since only the
@@ -172,7 +172,10 @@ impl App {
 
 impl LimitChoices {
     /// The limits of a call: the budget's, else `usual`, with what was chosen in their place.
-    fn over(self, usual: Limits) -> Result<Limits> {
+    ///
+    /// # Errors
+    /// `invalid-limit`.
+    pub(crate) fn over(self, usual: Limits) -> Result<Limits> {
         const MIB: u64 = 1024 * 1024;
         const MOST_MEMORY_MIB: u64 = MOST_MEMORY_BYTES / MIB;
         let mut limits = self.budget.map_or(usual, Limits::of);

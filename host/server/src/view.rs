@@ -1,6 +1,7 @@
 //! What the API and the command line show: JSON shapes, apart from the domain types so that these can change.
 
 mod access;
+mod answers;
 mod benchmark;
 mod comparison;
 mod dataset;
@@ -9,11 +10,13 @@ mod hardware;
 mod model;
 mod plugin;
 mod preset;
+mod rehearsal;
 mod rescore;
 mod sample;
 mod verification;
 
 pub use access::{AuditEntryView, CreatedTokenView, TokenView};
+pub(crate) use answers::read_answers;
 pub use benchmark::{BenchmarkView, MetricView, SamplesView, SpeedView};
 pub use comparison::{
     ComparedView, ComparisonView, McNemarView, MetricComparisonView, NotComparedView, PairedSamplesView,
@@ -24,6 +27,7 @@ pub use hardware::{HardwareInfoView, HardwareSummaryView, HardwareView, ReadingV
 pub use model::ModelView;
 pub use plugin::{BlockView, ChangePlugin, GrantsView, PluginDetailView, PluginView, UnfinishedChoice};
 pub use preset::{FewShotView, PresetView};
+pub use rehearsal::{CheckedPluginView, RehearsalView, TrialView};
 pub use rescore::{AgreementView, SourceView};
-pub use sample::{CallView, MeasurementView, SampleView};
+pub use sample::{CallView, FailureView, MeasurementView, PassageView, SampleView};
 pub use verification::{FigureView, PassFailuresView, VerificationView, VerifiedMetricView};

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Orchestrator;
 use super::examples::Examples;
-use super::order::{SUBJECT, check_gold, planned_rows};
+use super::order::{check_gold, check_granted, planned_rows};
 use super::recorder::{LentModel, Part, Parts};
 use super::sample::{Record, SampleRunner, Trial};
 use crate::answers::Answers;
@@ -17,7 +17,7 @@ use crate::dataset::Dataset;
 use crate::id::BenchmarkId;
 use crate::limits::Limits;
 use crate::model::Model;
-use crate::plugin::{MetricDeclaration, Plugin, gold_columns};
+use crate::plugin::{MetricDeclaration, Plugin, SUBJECT, gold_columns};
 use crate::rescore::Takes;
 use crate::response_cache::ModelKey;
 use crate::statistics::Aggregator;
@@ -60,7 +60,7 @@ impl Orchestrator {
     /// `finished` is told how many are, and of how many: first none.
     ///
     /// # Errors
-    /// `invalid-config`, `unknown-column`, `no-rows`, `unknown-part`; `part-missing` and `solutions-missing` where
+    /// `plugin-disabled` and the like, `part-not-granted`, `invalid-config`, `unknown-column`, `no-rows`, `unknown-part`; `part-missing` and `solutions-missing` where
     /// neither a model nor answers are there for a part, or no solutions for a scorer.
     pub async fn rehearse(
         &self,
@@ -68,6 +68,8 @@ impl Orchestrator {
         stop: &CancellationToken,
         mut finished: impl FnMut(u64, u64),
     ) -> Result<Rehearsal> {
+        order.plugin.standing.ensure_usable(order.plugin.reference())?;
+        check_granted(&order.plugin, order.models.keys())?;
         let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
         let split = split.clone();
         let gold = gold_columns(&order.dataset.gold, &order.plugin.descriptor, &order.config);

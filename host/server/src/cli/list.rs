@@ -202,6 +202,6 @@ fn readable(value: &Json) -> String {
 }
 
 /// An enum's name as it stands in JSON.
-fn word(value: &impl Serialize) -> String {
+pub(super) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -55,24 +55,7 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
     }
     text.push('\n');
     if !view.metrics.is_empty() {
-        let rows = view
-            .metrics
-            .iter()
-            .map(|metric| {
-                vec![
-                    name(metric),
-                    number(metric.value),
-                    number(metric.stderr),
-                    interval(metric.ci95),
-                    metric.count.to_string(),
-                ]
-            })
-            .collect();
-        text.push_str(&table(
-            &["metric", "value", "± stderr", "95 % interval", "samples"],
-            &[1, 2, 3, 4],
-            rows,
-        ));
+        text.push_str(&metrics(&view.metrics));
         for metric in &view.metrics {
             if let Some(replicates) = metric.bootstrap_replicates.filter(|taken| *taken < REPLICATES) {
                 let name = name(metric);
@@ -111,6 +94,15 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
         );
     }
     text
+}
+
+pub(super) fn metrics(metrics: &[MetricView]) -> String {
+    let row = |metric: &MetricView| {
+        let (value, stderr, count) = (number(metric.value), number(metric.stderr), metric.count.to_string());
+        vec![name(metric), value, stderr, interval(metric.ci95), count]
+    };
+    let header = ["metric", "value", "± stderr", "95 % interval", "samples"];
+    table(&header, &[1, 2, 3, 4], metrics.iter().map(row).collect())
 }
 
 /// Where the answers of a benchmark come from, and whether it came to the same.

@@ -1,6 +1,8 @@
-use llm_bench_core::Json;
 use llm_bench_core::model::{ModelRequest, ModelResponse, Timings, TokenUsage};
-use llm_bench_core::sample::{CallOutcome, Failure, Measurement, ModelCall, Phase, SampleRecord};
+use llm_bench_core::sample::{
+    CallOutcome, Failure, Measurement, ModelCall, Passage, Phase, SampleRecord, Solution,
+};
+use llm_bench_core::{ErrorKind, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +15,9 @@ pub struct SampleView {
     pub status: String,
     pub metrics: Vec<MeasurementView>,
     pub answer: Option<String>,
+    /// What the solver retrieved, best first; absent where it retrieved nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passages: Vec<PassageView>,
     /// The gold columns.
     #[schema(value_type = Object)]
     pub target: Json,
@@ -23,12 +28,24 @@ pub struct SampleView {
     /// WebAssembly fuel, solving and scoring together.
     pub fuel: u64,
     pub peak_memory_bytes: u64,
+    /// Calls of the host's functions, for models and for the log, solving and scoring together.
+    #[serde(default)]
+    pub host_calls: u32,
     pub duration_ms: f64,
     /// Whether solution, measurements or failure differ from those of the source's sample; absent where there is
     /// none to compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differs: Option<bool>,
     pub error: Option<FailureView>,
+}
+
+/// A retrieved text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PassageView {
+    pub id: String,
+    pub text: String,
+    /// The retriever's score: the higher, the better.
+    pub score: f64,
 }
 
 /// One value of one metric.
@@ -58,6 +75,7 @@ pub struct CallView {
     #[schema(value_type = Vec<Object>)]
     pub request: Json,
     /// The answers, one a request; null for a call that failed.
+    #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     pub response: Json,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,15 +83,22 @@ pub struct CallView {
     /// The error's stable name, such as `model-crashed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
+    /// The error's kind, such as `unavailable`, which decides what the plugin is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub error_kind: Option<ErrorKind>,
     /// Of an answer from the response cache: what it cost the first time.
+    #[serde(default)]
     pub tokens: TokensView,
     /// Null for an answer from the response cache.
+    #[serde(default)]
     pub timings: Option<TimingsView>,
     /// Whether the answer is one that was recorded before, so that the model was not asked.
+    #[serde(default)]
     pub cached: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokensView {
     pub prompt: u64,
     pub completion: u64,
@@ -107,24 +132,29 @@ pub struct FailureView {
 
 impl From<SampleRecord> for SampleView {
     fn from(record: SampleRecord) -> Self {
-        let (answer, detail) = match record.solution {
-            Some(solution) => (solution.answer, solution.detail),
-            None => (None, None),
-        };
+        let Solution { answer, passages, detail } = record.solution.unwrap_or_default();
         Self {
             id: record.index.to_string(),
             status: if record.failure.is_some() { "failed" } else { "completed" }.to_owned(),
             metrics: record.measurements.into_iter().map(MeasurementView::from).collect(),
             answer,
+            passages: passages.into_iter().map(PassageView::from).collect(),
             target: record.target.map_or(Json::Null, Json::Object),
             detail: detail.unwrap_or(Json::Null),
             calls: record.calls.into_iter().map(CallView::from).collect(),
             fuel: record.usage.fuel,
             peak_memory_bytes: record.usage.peak_memory_bytes,
+            host_calls: record.usage.host_calls,
             duration_ms: record.duration_ms,
             differs: record.differs,
             error: record.failure.map(FailureView::from),
         }
+    }
+}
+
+impl From<Passage> for PassageView {
+    fn from(Passage { id, text, score }: Passage) -> Self {
+        Self { id, text, score }
     }
 }
 
@@ -145,9 +175,13 @@ impl From<Failure> for FailureView {
 impl From<ModelCall> for CallView {
     fn from(call: ModelCall) -> Self {
         let kind = call.request.kind().to_owned();
-        let (response, error, error_code) = match call.outcome {
-            CallOutcome::Response(response) => (response_array(&response), None, None),
-            CallOutcome::Error { code, message, .. } => (Json::Null, Some(message), Some(code)),
+        let (response, error) = match call.outcome {
+            CallOutcome::Response(response) => (response_array(&response), None),
+            CallOutcome::Error { kind, code, message } => (Json::Null, Some((kind, code, message))),
+        };
+        let (error_kind, error_code, error) = match error {
+            Some((kind, code, message)) => (Some(kind), Some(code), Some(message)),
+            None => (None, None, None),
         };
         let TokenUsage { prompt, completion } = call.tokens;
         let Timings { queue_ms, tokenize_ms, prefill_ms, decode_ms } = call.timings;
@@ -159,6 +193,7 @@ impl From<ModelCall> for CallView {
             response,
             error,
             error_code,
+            error_kind,
             tokens: TokensView { prompt, completion },
             timings: (!call.is_cached).then_some(TimingsView {
                 queue_ms,

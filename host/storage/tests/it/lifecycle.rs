@@ -238,7 +238,7 @@ async fn statistics_count_samples_of_all_benchmarks_of_a_content() {
     assert_eq!(plugins.statistics(&plugin.digest).await.unwrap(), PluginStatistics::default());
 
     let used = |index, sample: SampleRecord| SampleRecord {
-        usage: GuestUsage { fuel: 100 * (index + 1), peak_memory_bytes: 10 * (index + 1) },
+        usage: GuestUsage { fuel: 100 * (index + 1), peak_memory_bytes: 10 * (index + 1), host_calls: 2 },
         ..sample
     };
     for half in 0..2_u64 {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use llm_bench_core::Result;
 use llm_bench_core::benchmark::FewShotSampling;
-use llm_bench_core::limits::Budget;
 
+use crate::cli::limit_arguments::LimitArguments;
 use crate::cli::model_arguments::ModelArguments;
 use crate::cli::sandbox_arguments::SandboxArguments;
 use crate::cli::{DataArguments, OutputFormat, RecordArguments, sources};
-use crate::order::{LimitChoices, OrderRequest};
+use crate::order::OrderRequest;
 use crate::preset::FewShotChoices;
 
 #[derive(Debug, Args)]
@@ -64,19 +64,8 @@ pub struct RunArguments {
     /// Samples in flight at once, 1 to 256 [default: 16].
     #[arg(long, value_name = "N")]
     pub(super) concurrency: Option<u32>,
-    /// What one sample of the task may use [default: the host's limits, normal unless config.toml says otherwise, and what
-    /// the plugin was granted].
-    #[arg(long, value_enum)]
-    pub(super) budget: Option<BudgetArgument>,
-    /// WebAssembly fuel of a sample, instead of the budget's.
-    #[arg(long, value_name = "N")]
-    pub(super) fuel: Option<u64>,
-    /// Memory of a sample in MiB, instead of the budget's.
-    #[arg(long, value_name = "N")]
-    pub(super) memory_mib: Option<u64>,
-    /// Seconds a sample may compute, instead of the budget's.
-    #[arg(long, value_name = "N")]
-    pub(super) timeout_s: Option<u64>,
+    #[command(flatten)]
+    pub(super) limits: LimitArguments,
     /// The share of samples, 0 to 1, that may fail before the benchmark does [default: 0.1].
     #[arg(long, value_name = "SHARE")]
     pub(super) max_failed: Option<f64>,
@@ -103,32 +92,13 @@ pub struct RunArguments {
 pub(in crate::cli) struct ResultArguments {
     /// A table for people, or JSON for machines.
     #[arg(long, value_enum, default_value_t)]
-    pub(super) format: OutputFormat,
+    pub(in crate::cli) format: OutputFormat,
     /// Write the result to a file instead of standard output.
     #[arg(long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
+    pub(in crate::cli) output: Option<PathBuf>,
     /// Write one JSON line per sample, in dataset order, with every model call.
     #[arg(long, value_name = "FILE")]
-    pub(super) samples: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum BudgetArgument {
-    /// Compiled tasks that do little.
-    Small,
-    Normal,
-    /// Interpreted tasks (Python, JavaScript) on long texts.
-    Large,
-}
-
-impl From<BudgetArgument> for Budget {
-    fn from(budget: BudgetArgument) -> Self {
-        match budget {
-            BudgetArgument::Small => Self::Small,
-            BudgetArgument::Normal => Self::Normal,
-            BudgetArgument::Large => Self::Large,
-        }
-    }
+    pub(in crate::cli) samples: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -166,12 +136,7 @@ impl RunArguments {
             config: sources::config(self.config.as_deref())?,
             seed: self.seed,
             concurrency: self.concurrency,
-            limits: LimitChoices {
-                budget: self.budget.map(Budget::from),
-                fuel: self.fuel,
-                memory_mib: self.memory_mib,
-                timeout_s: self.timeout_s,
-            },
+            limits: self.limits.choices(),
             max_failed: self.max_failed,
             response_cache: self.no_response_cache.then_some(false),
         })
