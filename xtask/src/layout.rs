@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 /// Strangers' plugins, which are no built-ins: one does everything forbidden and shows what the sandbox stops, one
 /// flatters every model and shows what a verification finds.
 const STRANGERS: [&str; 2] = ["cheater", "hostile"];
+/// What the sandbox's benchmarks run; it is no part of an installation.
+const BENCHED: &str = "bare";
 
 /// Lays out the target directory for the development build.
 pub(crate) fn develop(workspace: &Workspace, ready: &Ready) -> Result<()> {
@@ -45,7 +47,8 @@ pub(crate) fn content(workspace: &Workspace, ready: &Ready) -> Result<Content> {
         content.file(Path::new("share/doc/onnxruntime").join(file_name(notice)?), notice);
     }
 
-    for plugin in plugins::build(workspace, &ready.wasm_toolchain)? {
+    let built = plugins::build(workspace, &ready.wasm_toolchain)?;
+    for plugin in built.into_iter().filter(|plugin| plugin.name != BENCHED) {
         let folder = if STRANGERS.contains(&plugin.name.as_str()) { "demo" } else { "plugins" };
         content.file(share.join(folder).join(format!("{}.wasm", plugin.name)), plugin.component);
     }

@@ -22,6 +22,7 @@ use llm_bench_process::ChildCommand;
 use llm_bench_runner::{Execution, Isolation, OnnxRunner, ProcessConfig, Provider, RunnerConfig};
 use llm_bench_sandbox::{CompileLimits, CompilerCommand, SandboxConfig, WasmSandbox};
 use llm_bench_storage::Storage;
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::bundled::Bundled;
@@ -59,11 +60,13 @@ pub struct AppConfig {
     pub data_dir: Option<PathBuf>,
     pub settings: Settings,
     pub models: ModelOptions,
-    pub sandbox: SandboxProcess,
+    /// None: what `config.toml` says, else the default.
+    pub sandbox: Option<SandboxProcess>,
 }
 
 /// Where the guests of plugins run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SandboxProcess {
     /// On threads of this process.
     InProcess,
@@ -151,7 +154,7 @@ impl App {
             // What comes with the program is not an upload.
             max_component_bytes: host.uploads.plugin_mib.max(Uploads::default().plugin_mib) << 20,
             max_memory_bytes: MOST_GUEST_MEMORY,
-            isolation: guest_isolation(config.sandbox)?,
+            isolation: guest_isolation(config.sandbox.or(host.sandbox.process).unwrap_or_default())?,
         })?);
         let datasets = Arc::new(FileDatasetReader::new());
         let (models, guests) = (runner.processes(), sandbox.processes());

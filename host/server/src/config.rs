@@ -4,6 +4,9 @@
 //! [uploads]
 //! plugin_mib = 64        # the largest component that is accepted
 //!
+//! [sandbox]
+//! process = "isolated"   # or "in-process": where plugins run; `--sandbox-process` comes before it
+//!
 //! [limits]               # what one call of a plugin may use; the rest keep their defaults
 //! fuel = 10_000_000_000
 //! memory_bytes = 268_435_456
@@ -16,6 +19,8 @@ use llm_bench_core::limits::Limits;
 use llm_bench_core::{Error, Result};
 use serde::Deserialize;
 
+use crate::app::SandboxProcess;
+
 /// The name of the file.
 pub(crate) const FILE: &str = "config.toml";
 
@@ -23,6 +28,7 @@ pub(crate) const FILE: &str = "config.toml";
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HostConfig {
     pub(crate) uploads: Uploads,
+    pub(crate) sandbox: Sandbox,
     limits: BTreeMap<String, u64>,
 }
 
@@ -31,6 +37,13 @@ pub(crate) struct HostConfig {
 pub(crate) struct Uploads {
     /// The largest component that is accepted, in MiB.
     pub(crate) plugin_mib: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sandbox {
+    /// Where the guests of plugins run.
+    pub(crate) process: Option<SandboxProcess>,
 }
 
 impl Default for Uploads {
@@ -94,6 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_not_said_keeps_its_default() {
+        let config = HostConfig::parse("[sandbox]\nprocess = \"in-process\"").unwrap();
+        assert_eq!(config.sandbox.process, Some(SandboxProcess::InProcess));
         let config = HostConfig::parse("[limits]\nfuel = 7\n[uploads]\nplugin_mib = 2").unwrap();
         assert_eq!(config.limits().unwrap(), Limits { fuel: 7, ..Limits::default() });
         assert_eq!(config.uploads.plugin_mib, 2);
@@ -103,6 +118,7 @@ mod tests {
     fn a_mistake_is_told_with_its_place() {
         let refused = |text: &str| HostConfig::parse(text).unwrap_err();
         assert!(refused("[limit]\nfuel = 7").contains("unknown field `limit`"));
+        assert!(refused("[sandbox]\nprocess = \"outside\"").contains("unknown variant `outside`"));
         assert!(refused("[limits]\noil = 7").contains("there is no limit `oil`"));
         assert!(refused("[limits]\nfuel = -7").contains("line 2"));
         assert!(refused("[uploads]\nplugin_mib = 0").contains("it must be 1 to 1024"));

@@ -93,9 +93,50 @@ impl ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::Store;
+    use wasmtime::component::{Component, Linker};
+
     use super::*;
+    use crate::engine;
 
     const PAGE: usize = 65_536;
+
+    /// Whether a component of these core modules, each with one instance, can be instantiated.
+    async fn fits(modules: &[String]) -> bool {
+        let defined = |(number, module): (usize, &String)| {
+            format!("(core module $m{number} {module}) (core instance (instantiate $m{number}))")
+        };
+        let text: String = modules.iter().enumerate().map(defined).collect();
+        let component = wat::parse_str(format!("(component {text})")).unwrap();
+        let code = engine::compiling().unwrap().precompile_component(&component).unwrap();
+        let engine = engine::running(1, 1 << 20).unwrap();
+        #[expect(unsafe_code, reason = "the code was compiled two lines before")]
+        let component = unsafe { Component::deserialize(&engine, code) }.unwrap();
+        let Ok(ready) = Linker::new(&engine).instantiate_pre(&component) else { return false };
+        let mut store = Store::new(&engine, Limiter::new(64 << 20));
+        store.limiter(|limiter| limiter);
+        store.set_fuel(1_000_000).unwrap();
+        ready.instantiate_async(&mut store).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn instances_memories_and_tables_are_counted() {
+        let some = |count: u32, module: &str| vec![module.to_owned(); count as usize];
+        for (limit, module) in [(INSTANCES, ""), (MEMORIES, "(memory 0)"), (TABLES, "(table 1 funcref)")] {
+            assert!(fits(&some(limit, module)).await, "{limit} × {module:?}");
+            assert!(!fits(&some(limit + 1, module)).await, "{limit} × {module:?} and one more");
+        }
+    }
+
+    #[tokio::test]
+    async fn elements_of_tables_are_counted_for_each_and_for_all() {
+        let table = |elements: u32| format!("(table {elements} funcref)");
+        assert!(fits(&[table(TABLE_ELEMENTS)]).await);
+        assert!(!fits(&[table(TABLE_ELEMENTS + 1)]).await);
+        let ten = vec![table(TABLE_ELEMENTS); 10];
+        assert!(fits(&ten).await);
+        assert!(!fits(&[ten, vec![table(1)]].concat()).await);
+    }
 
     #[test]
     fn all_memories_count_together_and_a_denial_is_remembered() {

@@ -1,0 +1,176 @@
+//! What the sandbox costs where models answer at once: a call beside one by bare wasmtime, whole samples, the memory that
+//! stays, and loading what was compiled before. `cargo xtask layout` builds the components.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints its result, and stops where it cannot go on"
+)]
+
+#[path = "support/bare.rs"]
+mod bare;
+#[expect(dead_code, reason = "the tests share more")]
+#[path = "../tests/it/support.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bare::Bare;
+use futures::StreamExt;
+use llm_bench_core::Json;
+use llm_bench_core::plugin::{LoadedPlugin, Sandbox};
+use llm_bench_sandbox::{Isolation, SandboxConfig, WasmSandbox};
+use serde_json::json;
+use support::{Scripted, call, compiler, plugin, row, sample};
+
+/// Samples in flight, as many as a benchmark has by default.
+const CALLERS: usize = 16;
+/// Both sides of the call are measured so often, in turns; the median of the ratios counts.
+const ROUNDS: usize = 9;
+const CALLS: u32 = 3000;
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let component = bare_component();
+        let sandbox = open();
+        let (_, bare) = load(&sandbox, &component).await;
+        compare_calls(&bare, &Bare::load(&component)).await;
+        run_samples(&bare).await;
+        let (digest, choices) = load(&sandbox, &plugin("multiple-choice")).await;
+        let time = samples(&choices, 10_000, choice).await;
+        println!("multiple-choice: {:.0} µs a sample, {CALLERS} in flight", micros(time, 10_000));
+        drop(choices);
+        load_again(&digest).await;
+    });
+}
+
+/// One solve in a fresh instance with one question to the model, here and by bare wasmtime.
+async fn compare_calls(ours: &Arc<dyn LoadedPlugin>, bare: &Bare) {
+    let input = json!({"question": "Does this take long?"});
+    let text = input.to_string();
+    let (call, sample) = (call(json!({}), Scripted::subject()), sample(input));
+    let mut rounds = Vec::new();
+    // The first round warms both up.
+    for round in 0..=ROUNDS {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            assert!(ours.solve(call.clone(), sample.clone()).await.result.is_ok());
+        }
+        let here = start.elapsed();
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            assert!(bare.solve(&text).is_some());
+        }
+        let there = start.elapsed();
+        if round > 0 {
+            rounds.push((here, there));
+        }
+    }
+    let ratio = |(here, there): &(Duration, Duration)| here.as_secs_f64() / there.as_secs_f64();
+    rounds.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    let (median, [low, high]) = (&rounds[ROUNDS / 2], [&rounds[0], &rounds[ROUNDS - 1]].map(ratio));
+    println!(
+        "one solve, one question: {:.1} µs here, {:.1} µs by bare wasmtime: {:.2} × ({low:.2} to {high:.2})",
+        micros(median.0, CALLS as usize),
+        micros(median.1, CALLS as usize),
+        ratio(median)
+    );
+}
+
+/// A hundred thousand samples of the bare component, and what memory is resident after them.
+async fn run_samples(bare: &Arc<dyn LoadedPlugin>) {
+    samples(bare, 1000, question).await;
+    let early = resident();
+    let time = samples(bare, 99_000, question).await;
+    let late = resident();
+    println!("a bare task: {:.1} µs a sample, {CALLERS} in flight", micros(time, 99_000));
+    println!(
+        "resident memory: {} KiB after 1,000 samples, {} KiB after 100,000: {:.3} ×",
+        early / 1024,
+        late / 1024,
+        late as f64 / early as f64
+    );
+}
+
+/// Loading a component whose compiled code is there, each time by a sandbox that has just started.
+async fn load_again(digest: &str) {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let sandbox = open();
+        let start = Instant::now();
+        sandbox.load(digest).await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort();
+    println!("loading multiple-choice again: {:.1} ms", times[ROUNDS / 2].as_secs_f64() * 1000.0);
+}
+
+fn question(number: usize) -> (Json, Json) {
+    (json!({"question": format!("Is it number {number}?")}), json!({"answer": "yes"}))
+}
+
+fn choice(number: usize) -> (Json, Json) {
+    let choices = ["a cat", "a dog", "a horse", "a bird"];
+    let question = format!("Which of these stands at {number}?");
+    (json!({"question": question, "choices": choices}), json!({"answer": "a cat"}))
+}
+
+/// Solves and scores so many samples.
+async fn samples(plugin: &Arc<dyn LoadedPlugin>, count: usize, make: fn(usize) -> (Json, Json)) -> Duration {
+    let start = Instant::now();
+    futures::stream::iter(0..count)
+        .map(|number| {
+            let plugin = plugin.clone();
+            tokio::spawn(async move {
+                let (input, target) = make(number);
+                let solved = plugin.solve(call(json!({}), Scripted::subject()), sample(input.clone())).await;
+                let call = call(json!({}), Scripted::subject());
+                let scored = plugin.score(call, sample(input), solved.result.unwrap(), row(target)).await;
+                assert!(scored.result.is_ok());
+            })
+        })
+        .buffer_unordered(CALLERS)
+        .for_each(async |done| done.unwrap())
+        .await;
+    start.elapsed()
+}
+
+fn open() -> WasmSandbox {
+    WasmSandbox::open(SandboxConfig {
+        folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"),
+        compiler: compiler(),
+        concurrency: 64,
+        max_component_bytes: 64 << 20,
+        max_memory_bytes: 1 << 32,
+        isolation: Isolation::InProcess,
+    })
+    .unwrap()
+}
+
+async fn load(sandbox: &WasmSandbox, component: &Path) -> (String, Arc<dyn LoadedPlugin>) {
+    let digest = sandbox.admit(component).await.unwrap().digest;
+    let plugin = sandbox.load(&digest).await.unwrap();
+    (digest, plugin)
+}
+
+/// Where the build of the plugins leaves it: it is no part of an installation.
+fn bare_component() -> PathBuf {
+    let bench = std::env::current_exe().unwrap();
+    let target = bench.ancestors().nth(3).unwrap();
+    let component = target.join("plugins/wasm32-wasip2/release/bare.wasm");
+    assert!(component.is_file(), "{} is missing: run `cargo xtask layout`", component.display());
+    component
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn micros(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
+}
