@@ -101,7 +101,7 @@ mod tests {
 
     const PAGE: usize = 65_536;
 
-    /// Whether a component of these core modules, each with one instance, can be instantiated.
+    /// Whether a component of these core modules, each with one instance, can be loaded and instantiated.
     async fn fits(modules: &[String]) -> bool {
         let defined = |(number, module): (usize, &String)| {
             format!("(core module $m{number} {module}) (core instance (instantiate $m{number}))")
@@ -111,8 +111,10 @@ mod tests {
         let code = engine::compiling().unwrap().precompile_component(&component).unwrap();
         let engine = engine::running(1, 1 << 20).unwrap();
         #[expect(unsafe_code, reason = "the code was compiled two lines before")]
-        let component = unsafe { Component::deserialize(&engine, code) }.unwrap();
-        let Ok(ready) = Linker::new(&engine).instantiate_pre(&component) else { return false };
+        let component = unsafe { Component::deserialize(&engine, code) };
+        // What the pool has no room for is refused here already.
+        let Ok(component) = component else { return false };
+        let ready = Linker::new(&engine).instantiate_pre(&component).unwrap();
         let mut store = Store::new(&engine, Limiter::new(64 << 20));
         store.limiter(|limiter| limiter);
         store.set_fuel(1_000_000).unwrap();
