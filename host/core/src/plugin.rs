@@ -1,5 +1,6 @@
 //! Plugins: uploaded components, what they declare, and the ports that admit and execute them.
 
+pub mod config_schema;
 pub(crate) mod gold;
 mod standing;
 

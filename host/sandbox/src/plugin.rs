@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use llm_bench_core::limits::Limits;
+use llm_bench_core::plugin::config_schema::ConfigSchema;
 use llm_bench_core::plugin::{Descriptor, GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration};
 use llm_bench_core::sample::{FailureKind, Measurement, Phase, Sample, Solution};
 use llm_bench_core::{Error, Json, Result, Row};
@@ -47,6 +48,11 @@ impl WasmPlugin {
                 Misdescribed::Other(wrong) => ("plugin-descriptor", wrong),
             };
             Error::invalid(code, format!("what the plugin says of itself is refused: {wrong}"))
+        })?;
+        ConfigSchema::new(&descriptor.config_schema)?.check(&descriptor.example_config).map_err(|error| {
+            let message =
+                format!("the plugin's example config is refused by its own schema: {}", error.message);
+            Error::invalid("plugin-example-config", message)
         })?;
         let metrics = self.declare(&descriptor.example_config, &rehearsal_limits()).await;
         let metrics = metrics.map_err(|error| match &*error.code {

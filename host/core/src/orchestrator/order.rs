@@ -7,6 +7,7 @@ use crate::dataset::{Dataset, Split};
 use crate::limits::Limits;
 use crate::model::{Model, Origin};
 use crate::orchestrator::{FewShotOrder, Orchestrator};
+use crate::plugin::config_schema::check_config;
 use crate::plugin::{Plugin, SUBJECT, gold_columns};
 use crate::{Error, Json, Result};
 
@@ -48,6 +49,7 @@ impl Orchestrator {
         check_task(&order)?;
         self.check_limits(&order)?;
         let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
+        check_config(&order.task.descriptor, &order.config)?;
         let plugin = self.ports.sandbox.load(&order.task.digest).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         check_columns(&order, split)?;

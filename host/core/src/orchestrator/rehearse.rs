@@ -17,6 +17,7 @@ use crate::dataset::Dataset;
 use crate::id::BenchmarkId;
 use crate::limits::Limits;
 use crate::model::Model;
+use crate::plugin::config_schema::check_config;
 use crate::plugin::{MetricDeclaration, Plugin, SUBJECT, gold_columns};
 use crate::rescore::Takes;
 use crate::response_cache::ModelKey;
@@ -70,6 +71,7 @@ impl Orchestrator {
     ) -> Result<Rehearsal> {
         order.plugin.standing.ensure_usable(order.plugin.reference())?;
         check_granted(&order.plugin, order.models.keys())?;
+        check_config(&order.plugin.descriptor, &order.config)?;
         let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
         let split = split.clone();
         let gold = gold_columns(&order.dataset.gold, &order.plugin.descriptor, &order.config);

@@ -7,6 +7,7 @@ use super::order::{check_gold, check_granted};
 use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
 use crate::id::BenchmarkId;
 use crate::model::Model;
+use crate::plugin::config_schema::check_config;
 use crate::plugin::{Plugin, SUBJECT, gold_columns};
 use crate::rescore::{Source, Takes};
 use crate::{Error, Json, Result, Row};
@@ -51,6 +52,7 @@ impl Orchestrator {
         let source = self.recorded(order.source).await?;
         check_plugin(&order, &source)?;
         let config = config(&order, &source.plan)?;
+        check_config(&order.plugin.descriptor, &config)?;
         let (parts, recorded_parts) = parts(&order, &source.plan)?;
         let gold = gold(&order.plugin, &config, &source.plan)?;
         let limits = source.plan.limits;

@@ -116,6 +116,29 @@ async fn a_broken_schema_and_a_broken_example_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_schema_is_refused_where_it_is_none_and_where_it_leads_elsewhere() {
+    let refusal = async |schema| refusal_of_words(&Words { schema, ..Words::default() }).await;
+    let (code, message) = refusal(r#"{"properties": {"a": {"type": "texts"}}}"#).await;
+    assert_eq!(code, "plugin-config-schema");
+    assert!(message.contains(r#"at `/properties/a/type`: "texts" is not valid"#), "{message}");
+    let (code, message) = refusal(r#"{"$ref": "https://example.com/schema"}"#).await;
+    assert_eq!(code, "plugin-config-schema");
+    assert!(message.contains("`https://example.com/schema`, and nothing is fetched"), "{message}");
+}
+
+#[tokio::test]
+async fn an_example_config_that_its_own_schema_refuses_is_refused() {
+    let words = Words { schema: r#"{"required": ["a"]}"#, example: r#"{"b": 1}"#, ..Words::default() };
+    let (code, message) = refusal_of_words(&words).await;
+    assert_eq!(code, "plugin-example-config");
+    assert_eq!(
+        message,
+        "the plugin's example config is refused by its own schema: the config does not fit the task's schema: at the \
+         top: \"a\" is a required property"
+    );
+}
+
+#[tokio::test]
 async fn an_example_config_that_its_own_plugin_refuses_is_refused() {
     let (describe, data) = Words::default().describe();
     // An error at 512: `invalid-config`, "name", no detail.
