@@ -42,6 +42,30 @@ impl<'m> Dialogue<'m> {
 
     /// As plain text, a paragraph a turn, each begun with who speaks (`User: …`): for models without a chat template. An
     /// answer ends where the next paragraph would begin.
+    ///
+    /// ```
+    /// use llm_bench_plugin_sdk::testing::{self, ScriptedModel};
+    /// use llm_bench_plugin_sdk::{Dialogue, Generation, GenerationRequest, Model, Prompt, Result, Sampling};
+    ///
+    /// struct Agrees;
+    /// impl ScriptedModel for Agrees {
+    ///     fn generate(&self, request: &GenerationRequest) -> Result<Generation> {
+    ///         assert!(matches!(&request.prompt, Prompt::Text(text) if text.ends_with("\nAssistant:")));
+    ///         Ok(testing::generation(" Yes."))
+    ///     }
+    /// }
+    ///
+    /// let _subject = testing::bind("subject", Agrees);
+    /// let model = Model::open("subject")?;
+    /// let mut dialogue = Dialogue::plain(&model, Sampling::greedy(8));
+    /// dialogue.ask("Is water wet?")?;
+    /// dialogue.ask("Are you sure?")?;
+    /// assert_eq!(
+    ///     dialogue.transcript(),
+    ///     "User: Is water wet?\nAssistant: Yes.\nUser: Are you sure?\nAssistant: Yes."
+    /// );
+    /// # Ok::<(), llm_bench_plugin_sdk::Error>(())
+    /// ```
     pub fn plain(model: &'m Model, sampling: Sampling) -> Self {
         let mut sampling = sampling;
         sampling.stop.extend(NAMES.iter().map(|(_, name)| format!("\n{name}:")));

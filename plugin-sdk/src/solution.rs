@@ -26,6 +26,14 @@ pub struct Solution {
 }
 
 /// A retrieved piece of text.
+///
+/// ```
+/// use llm_bench_plugin_sdk::{Passage, Solution};
+///
+/// let best = Passage { id: "cats/3".into(), text: "Purring is …".into(), score: 0.9 };
+/// let solution = Solution { passages: vec![best], ..Solution::answer("by its larynx") };
+/// assert_eq!(solution.passages[0].id, "cats/3");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passage {
     /// Stable name of the piece in its collection.

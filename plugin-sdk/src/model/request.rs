@@ -16,6 +16,15 @@ pub enum Prompt {
 }
 
 /// A conversation.
+///
+/// ```
+/// use llm_bench_plugin_sdk::{Chat, Message, Prompt};
+///
+/// // The model writes on after "It is".
+/// let messages = vec![Message::user("2 + 2?"), Message::assistant("It is")];
+/// let prompt: Prompt = Chat { messages, continue_final: true }.into();
+/// # assert!(matches!(prompt, Prompt::Chat(chat) if chat.continue_final));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chat {
     /// The turns, oldest first.
@@ -188,6 +197,13 @@ impl ScoringRequest {
 }
 
 /// How likely a text is.
+///
+/// ```
+/// use llm_bench_plugin_sdk::LogLikelihood;
+///
+/// let likelihood = LogLikelihood { sum: -3.0, is_greedy: false, tokens: 2 };
+/// assert_eq!(likelihood.sum / f64::from(likelihood.tokens), -1.5); // of a token, so that long texts lose nothing
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogLikelihood {
     /// Natural log, summed over the text's tokens. At most 0.
