@@ -200,6 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn answers_stand_alone_in_samples_and_in_documents_of_samples() {
+        let call = r#"{"kind": "count-tokens", "part": "subject", "request": ["a"], "response": [1]}"#;
+        let sample = format!(r#"{{"id": "0", "calls": [{call}]}}"#);
+        let forms = [
+            call.to_owned(),
+            sample.clone(),
+            format!("{call}\n{sample}\n\n{sample}"),
+            format!(r#"{{"items": [{sample}], "next": null}}"#),
+            format!("{{\n  \"plugin\": \"x\",\n  \"samples\": [{sample}]\n}}\n"),
+        ];
+        for form in forms {
+            assert!(!read_answers(&form, "calls.jsonl").unwrap().is_empty(), "{form}");
+        }
+        assert!(refusal(r#"{"items": [], "next": null}"#).contains("there are none"));
+    }
+
+    #[test]
     fn what_cannot_be_an_answer_is_refused_by_its_line() {
         let good = r#"{"kind": "count-tokens", "part": "subject", "request": ["a"], "response": [1]}"#;
         let bad = [

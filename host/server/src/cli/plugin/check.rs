@@ -34,10 +34,7 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     let plugin = app.catalog.inspect(&file, Origin::Path).await?;
     let loaded = app.catalog.sandbox.load(&plugin.digest).await?;
     let example = &plugin.descriptor.example_config;
-    let metrics = loaded.metrics(example, &Limits::default()).await.map_err(|mut error| {
-        error.message = format!("the plugin refuses its own example config {example}: {}", error.message);
-        error
-    })?;
+    let metrics = loaded.metrics(example, &Limits::default()).await?;
     let notes = notes(&plugin, &app.catalog.reserved);
     let view = CheckedPluginView { plugin: PluginView::from(plugin), metrics, notes };
     let text = match common.format {
@@ -77,6 +74,11 @@ fn text(view: &CheckedPluginView) -> String {
         ("description", plugin.description.clone()),
         ("digest", format!("sha256:{}", plugin.digest)),
         ("size", table::bytes(plugin.bytes)),
+        (
+            "compiled in",
+            plugin.compile_ms.map_or("–".to_owned(), |milliseconds| format!("{milliseconds} ms")),
+        ),
+        ("contract", plugin.contract.clone()),
         ("exports", listed(&plugin.exports)),
         ("imports", listed(&plugin.imports)),
         ("parts", listed(&plugin.parts)),
