@@ -44,6 +44,11 @@ impl Candidate {
     }
 }
 
+/// Whether the bytes pass inspection.
+pub(crate) fn inspect(bytes: &[u8]) -> Result<()> {
+    inspection::inspect(bytes).map(drop)
+}
+
 fn read(path: &Path, most_bytes: u64) -> Result<Vec<u8>> {
     let unreadable = |error| {
         Error::invalid("plugin-file", format!("cannot read the component {}", path.display())).because(error)

@@ -11,6 +11,8 @@ mod convert;
 mod engine;
 mod guest;
 mod plugin;
+#[doc(hidden)]
+pub mod probe;
 mod process;
 mod sandbox;
 

@@ -14,7 +14,7 @@ use wasmtime::component::Instance;
 
 use crate::bindings::exports::llm_bench::plugin::plugin;
 use crate::bindings::llm_bench::plugin::types;
-use crate::convert::lift::{self, Misdescribed};
+use crate::convert::lift::{self, Misdescribed, shown};
 use crate::convert::lower;
 use crate::guest::{Broken, Call, Export, Finished, GuestRuntime, GuestState, Program, contract_error};
 use crate::process::{IsolatedProgram, Portable};
@@ -133,12 +133,14 @@ impl LoadedPlugin for WasmPlugin {
 
 /// The component is sound, but its exports or sizes are not what this host serves.
 pub(crate) fn unfit(error: impl std::fmt::Display) -> Error {
-    Error::unsupported("unsupported-plugin", format!("the component does not fit this host: {error:#}"))
+    let reason = shown(&format!("{error:#}"), 1000);
+    Error::unsupported("unsupported-plugin", format!("the component does not fit this host: {reason}"))
 }
 
 /// Inspection found the component's imports by name; what the contract does not say of them, the engine compares.
 pub(crate) fn unlinkable(error: impl std::fmt::Display) -> Error {
-    let message = format!("an import of the component has another signature than here: {error:#}");
+    let reason = shown(&format!("{error:#}"), 1000);
+    let message = format!("an import of the component has another signature than here: {reason}");
     Error::unsupported("plugin-signature", message)
 }
 

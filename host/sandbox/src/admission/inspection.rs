@@ -52,6 +52,9 @@ const FUNCTION_BYTES: usize = 1 << 20;
 const NESTING: usize = 32;
 /// Imports and exports of the component itself.
 const NAMES: usize = 1000;
+/// Types, functions and whatever else sections list, in all modules and components together: each takes some hundred
+/// bytes of memory to look at. An interpreter's component has some ten thousand.
+const ENTRIES: u64 = 250_000;
 
 /// What a component asks for and offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,8 +147,16 @@ struct Names {
 fn names(bytes: &[u8]) -> Result<Names> {
     let mut names = Names::default();
     let mut depth = 0_usize;
+    let mut entries = 0_u64;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| unsound(&error))? {
+        let payload = payload.map_err(|error| unsound(&error))?;
+        entries += u64::from(entries_of(&payload));
+        if entries > ENTRIES {
+            return Err(too_complex(format!(
+                "the component lists more than {ENTRIES} types, functions and other things"
+            )));
+        }
+        match payload {
             Payload::Version { encoding, .. } => {
                 if depth == 0 && encoding != Encoding::Component {
                     return Err(invalid("the file is no component"));
@@ -179,6 +190,31 @@ fn names(bytes: &[u8]) -> Result<Names> {
         }
     }
     Ok(names)
+}
+
+/// How much a section lists.
+fn entries_of(payload: &Payload) -> u32 {
+    match payload {
+        Payload::TypeSection(section) => section.count(),
+        Payload::ImportSection(section) => section.count(),
+        Payload::FunctionSection(section) => section.count(),
+        Payload::TableSection(section) => section.count(),
+        Payload::MemorySection(section) => section.count(),
+        Payload::TagSection(section) => section.count(),
+        Payload::GlobalSection(section) => section.count(),
+        Payload::ExportSection(section) => section.count(),
+        Payload::ElementSection(section) => section.count(),
+        Payload::DataSection(section) => section.count(),
+        Payload::InstanceSection(section) => section.count(),
+        Payload::CoreTypeSection(section) => section.count(),
+        Payload::ComponentInstanceSection(section) => section.count(),
+        Payload::ComponentAliasSection(section) => section.count(),
+        Payload::ComponentTypeSection(section) => section.count(),
+        Payload::ComponentCanonicalSection(section) => section.count(),
+        Payload::ComponentImportSection(section) => section.count(),
+        Payload::ComponentExportSection(section) => section.count(),
+        _ => 0,
+    }
 }
 
 fn check_import(import: &str) -> Result<()> {
@@ -243,8 +279,9 @@ fn other_version(version: &str) -> Error {
 }
 
 pub(super) fn unsound(error: &BinaryReaderError) -> Error {
-    // wasmparser's sentences end with the place: "… (at offset 0x1f)".
-    invalid(format!("the component is broken: {error}"))
+    // wasmparser's sentences hold names of the component, and end with the place: "… (at offset 0x1f)".
+    let (reason, place) = (shown(error.message(), 500), error.offset());
+    invalid(format!("the component is broken: {reason} (at offset {place:#x})"))
 }
 
 fn invalid(message: impl Into<String>) -> Error {

@@ -13,7 +13,7 @@ use wasmparser::component_types::{
     ComponentInstanceType, ComponentItem, ComponentType, ComponentTypeId, ComponentValType, ResourceId,
 };
 use wasmparser::types::{Types, TypesRef};
-use wasmparser::{Parser, PrimitiveValType, ValidPayload, Validator};
+use wasmparser::{Parser, PrimitiveValType, ValidPayload, Validator, WasmFeatures};
 
 use super::inspection::{contract, unsound};
 use crate::convert::lift::shown;
@@ -280,7 +280,8 @@ fn origin(types: TypesRef, mut id: ComponentDefinedTypeId) -> ComponentDefinedTy
 
 /// The types of a component. The code of its functions is left to the compiler.
 fn validate(component: &[u8]) -> Result<Types> {
-    let mut validator = Validator::new();
+    // The engine has no garbage collection either; with it, a type could be a list of a million.
+    let mut validator = Validator::new_with_features(WasmFeatures::default().difference(WasmFeatures::GC));
     let mut outermost = None;
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.and_then(|payload| validator.payload(&payload));

@@ -1,16 +1,9 @@
 //! Components that are sound, small, and a burden to compile.
 
 use wasm_encoder::{
-    BlockType, CodeSection, Component, ComponentSection, Function, FunctionSection, InstructionSink, Module,
-    ModuleSection, TypeSection, ValType,
+    BlockType, CodeSection, ComponentSection, Function, FunctionSection, InstructionSink, Module,
+    ModuleSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
-
-/// A component around a core module that nothing instantiates.
-pub(crate) fn component(module: &Module) -> Vec<u8> {
-    let mut component = Component::new();
-    component.section(&ModuleSection(module));
-    component.finish()
-}
 
 /// Adds the module to a component.
 pub(crate) fn add(component: &mut Vec<u8>, module: &Module) {
@@ -31,6 +24,18 @@ pub(crate) fn branches(blocks: u32) -> Module {
     })
 }
 
+/// One function of blocks in blocks.
+pub(crate) fn nested_blocks(depth: u32) -> Module {
+    module(1, |code| {
+        for _ in 0..depth {
+            code.block(BlockType::Empty);
+        }
+        for _ in 0..depth {
+            code.end();
+        }
+    })
+}
+
 pub(crate) fn empty_functions(count: u32) -> Module {
     module(count, |_| {})
 }
@@ -42,6 +47,23 @@ pub(crate) fn large_function(bytes: u32) -> Module {
             code.nop();
         }
     })
+}
+
+/// Tables that take no room in the file.
+pub(crate) fn tables(count: u32, elements: u64) -> Module {
+    let mut tables = TableSection::new();
+    for _ in 0..count {
+        tables.table(TableType {
+            element_type: RefType::FUNCREF,
+            table64: false,
+            minimum: elements,
+            maximum: None,
+            shared: false,
+        });
+    }
+    let mut module = Module::new();
+    module.section(&tables);
+    module
 }
 
 /// Functions of two parameters and fifty further locals, all of one body.

@@ -7,6 +7,7 @@ use llm_bench_core::plugin::Sandbox;
 use llm_bench_core::{Error, ErrorKind};
 use llm_bench_sandbox::WasmSandbox;
 use tempfile::TempDir;
+use wasm_encoder::Component;
 
 use crate::bomb;
 use crate::support::{compiler, plugin, sandbox, sandbox_with};
@@ -115,10 +116,20 @@ async fn another_version_of_the_contract_is_named_with_the_way_out() {
 
 #[tokio::test]
 async fn a_function_too_large_to_compile_is_refused_before_it_is() {
-    let component = bomb::component(&bomb::large_function(1 << 20));
+    let mut component = Component::new().finish();
+    bomb::add(&mut component, &bomb::large_function(1 << 20));
     let error = refusal(&sandbox(), &component).await;
     assert_eq!(&*error.code, "plugin-too-complex");
     assert!(error.message.ends_with("at most 1048576 are compiled"), "{error}");
+}
+
+#[tokio::test]
+async fn more_functions_than_anybody_needs_are_refused_before_they_take_memory() {
+    let mut component = Component::new().finish();
+    bomb::add(&mut component, &bomb::empty_functions(300_000));
+    let error = refusal(&sandbox(), &component).await;
+    assert_eq!(&*error.code, "plugin-too-complex");
+    assert_eq!(error.message, "the component lists more than 250000 types, functions and other things");
 }
 
 #[tokio::test]
