@@ -48,6 +48,7 @@ impl From<Metric> for types::Metric {
             Aggregation::Perplexity => types::Aggregation::Perplexity,
             Aggregation::WeightedPerplexity => types::Aggregation::WeightedPerplexity,
             Aggregation::BitsPerByte => types::Aggregation::BitsPerByte,
+            Aggregation::Corpus => types::Aggregation::Corpus,
         };
         Self {
             name: metric.name,
@@ -61,6 +62,18 @@ impl From<Metric> for types::Metric {
 
 impl From<Measurement> for types::Measurement {
     fn from(measurement: Measurement) -> Self {
+        Self {
+            metric: measurement.metric,
+            filter: measurement.filter,
+            value: measurement.value,
+            weight: measurement.weight,
+            reason: measurement.reason,
+        }
+    }
+}
+
+impl From<types::Measurement> for Measurement {
+    fn from(measurement: types::Measurement) -> Self {
         Self {
             metric: measurement.metric,
             filter: measurement.filter,

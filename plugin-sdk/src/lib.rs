@@ -210,6 +210,11 @@
 //! assert_eq!(judged("Who knows?")?, None);
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! # Metrics of all samples together
+//!
+//! Corpus BLEU is not the mean of its samples' scores. A plugin that has such metrics is an [`Aggregator`] as well, and
+//! says so when it is exported: `export_task!(Translation, aggregator)`.
 
 // The generated code and the macros name this crate as authors do.
 extern crate self as llm_bench_plugin_sdk;
@@ -247,7 +252,9 @@ pub use model::{
     Chat, FinishReason, Generation, GenerationRequest, LogLikelihood, Message, Model, Prompt, Role, Sampling,
     ScoringRequest,
 };
-pub use plugin::{Context, Description, Example, NoConfig, Plugin, Sample, Scorer, Solver};
+pub use plugin::{
+    Aggregator, Context, Description, Example, NoConfig, Plugin, Sample, Scored, Scorer, Solver,
+};
 #[cfg(feature = "template")]
 pub use prompting::{PromptSettings, Prompted, Solved, TaskSettings};
 pub use row::Row;
@@ -258,9 +265,9 @@ pub use template::Template;
 /// What most plugins use: `use llm_bench_plugin_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        Context, Description, Dialogue, Error, FewShot, Measurement, Message, Metric, Model, NoConfig,
-        Plugin, Result, Row, Sample, Sampling, Scorer, ScoringRequest, Solution, Solver, description,
-        export_scorer, export_task, log, simple_task, text, verdict,
+        Aggregator, Context, Description, Dialogue, Error, FewShot, Measurement, Message, Metric, Model,
+        NoConfig, Plugin, Result, Row, Sample, Sampling, Scored, Scorer, ScoringRequest, Solution, Solver,
+        description, export_scorer, export_task, log, simple_task, text, verdict,
     };
     #[cfg(feature = "template")]
     pub use crate::{PromptSettings, Prompted, TaskSettings, Template};

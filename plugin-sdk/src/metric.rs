@@ -36,6 +36,18 @@ impl Metric {
             higher_is_better: true,
         }
     }
+
+    /// What the plugin's [`Aggregator`](crate::Aggregator) makes of all samples together; higher is better.
+    ///
+    /// ```
+    /// use llm_bench_plugin_sdk::{Aggregation, Metric};
+    ///
+    /// let bleu = Metric::corpus("bleu", "BLEU of all answers, 0 to 100, as sacrebleu computes it");
+    /// assert_eq!(bleu.aggregation, Aggregation::Corpus);
+    /// ```
+    pub fn corpus(name: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { aggregation: Aggregation::Corpus, ..Self::mean(name, description) }
+    }
 }
 
 /// How the measurements of all samples become one number. `v` is a measurement's value, `w` its weight.
@@ -55,9 +67,12 @@ pub enum Aggregation {
     WeightedPerplexity,
     /// −(Σ v / Σ w) / ln 2: v is a log-likelihood summed over w bytes.
     BitsPerByte,
+    /// What the plugin's [`Aggregator`](crate::Aggregator) makes of all samples together; no sample has a measurement
+    /// of it.
+    Corpus,
 }
 
-/// One value of one metric on one sample.
+/// One value of one metric on one sample, or, of an [`Aggregator`](crate::Aggregator), on the whole corpus.
 ///
 /// ```
 /// use llm_bench_plugin_sdk::Measurement;

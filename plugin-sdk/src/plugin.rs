@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Measurement, Metric, Result, Solution};
 
-/// What every plugin says of itself. With [`Solver`] and [`Scorer`] it is a task, with [`Scorer`] alone a scorer.
+/// What every plugin says of itself. With [`Solver`] and [`Scorer`] it is a task, with [`Scorer`] alone a scorer; either
+/// may be an [`Aggregator`] as well.
 pub trait Plugin: Sized + 'static {
     /// The benchmark's config. Its JSON schema is derived, its default is the example that people copy.
     /// Put `#[serde(default, deny_unknown_fields)]` on it, so that a misspelt setting is refused by name.
@@ -52,6 +53,95 @@ pub trait Scorer: Plugin {
     ) -> Result<Vec<Measurement>>;
 }
 
+/// Optional: metrics of all samples together, which no sample has a value of ([`Metric::corpus`]): corpus BLEU, macro
+/// F1. One instance sees the completed samples one after the other, after they were scored; it opens no model.
+///
+/// ```
+/// use llm_bench_plugin_sdk::prelude::*;
+///
+/// struct Brevity;
+///
+/// /// What is kept of the samples: as little as the metric needs, for there may be a million.
+/// #[derive(Default)]
+/// struct Lengths {
+///     longest: Option<usize>,
+/// }
+///
+/// impl Plugin for Brevity {
+///     type Config = NoConfig;
+///     type Input = Row;
+///     type Target = Row;
+///
+///     fn describe() -> Description {
+///         description!()
+///     }
+///
+///     fn metrics(_: &NoConfig) -> Result<Vec<Metric>> {
+///         Ok(vec![Metric { higher_is_better: false, ..Metric::corpus("longest", "words of the longest answer") }])
+///     }
+/// }
+///
+/// impl Scorer for Brevity {
+///     fn score(_: &Context<Self>, _: &Sample<Self>, _: &Solution, _: &Row) -> Result<Vec<Measurement>> {
+///         Ok(vec![])
+///     }
+/// }
+///
+/// impl Aggregator for Brevity {
+///     type Corpus = Lengths;
+///
+///     fn add(_: &Context<Self>, corpus: &mut Lengths, scored: Scored<Self>) -> Result<()> {
+///         corpus.longest = corpus.longest.max(Some(scored.solution.text()?.split_whitespace().count()));
+///         Ok(())
+///     }
+///
+///     fn finish(_: &Context<Self>, corpus: Lengths) -> Result<Vec<Measurement>> {
+///         Ok(vec![match corpus.longest {
+///             Some(words) => Measurement::of("longest", words as f64),
+///             None => Measurement::undefined("longest", "there is no answer"),
+///         }])
+///     }
+/// }
+///
+/// export_scorer!(Brevity, aggregator);
+///
+/// // In a test:
+/// use llm_bench_plugin_sdk::testing::{self, Case};
+/// let answers = ["a b", "a b c", "a"].map(|answer| (Case::default(), Solution::answer(answer)));
+/// assert_eq!(testing::aggregate::<Brevity>(&answers)?, [Measurement::of("longest", 3.0)]);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Aggregator: Scorer {
+    /// What is kept of the samples so far; it begins as its default. It has to fit into the memory of one sample, so
+    /// keep sums and counts, not texts.
+    type Corpus: Default + 'static;
+
+    /// Takes one more sample, in the order of the split. Samples that failed do not come.
+    ///
+    /// # Errors
+    /// Any; it ends the aggregation, and the benchmark has none of these metrics.
+    fn add(context: &Context<Self>, corpus: &mut Self::Corpus, scored: Scored<Self>) -> Result<()>;
+
+    /// The measurements of the corpus: exactly one for each [`Metric::corpus`] that the config yields. Where one is
+    /// undefined, use [`Measurement::undefined`].
+    ///
+    /// # Errors
+    /// As of [`add`](Self::add).
+    fn finish(context: &Context<Self>, corpus: Self::Corpus) -> Result<Vec<Measurement>>;
+}
+
+/// A sample with all that is known of it after scoring.
+pub struct Scored<P: Plugin> {
+    /// The sample as the solver saw it.
+    pub sample: Sample<P>,
+    /// What the solver gave.
+    pub solution: Solution,
+    /// The gold columns.
+    pub target: P::Target,
+    /// What the scorer gave.
+    pub measurements: Vec<Measurement>,
+}
+
 /// What a plugin is and needs. [`description!`](crate::description!) fills it from the crate's `Cargo.toml`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Description {
@@ -92,7 +182,8 @@ macro_rules! description {
 pub struct Context<P: Plugin> {
     /// The benchmark's config.
     pub config: P::Config,
-    /// Solved rows to show the model, in the order in which a prompt shows them; empty for zero-shot.
+    /// Solved rows to show the model, in the order in which a prompt shows them; empty for zero-shot, and for an
+    /// [`Aggregator`].
     pub examples: Vec<Example<P>>,
     /// The benchmark's seed, the same for every sample.
     pub seed: u64,

@@ -34,12 +34,12 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::bindings::{plugin, types};
+use crate::bindings::{aggregator, plugin, types};
 use crate::error::parse_value;
-use crate::export::Exported;
+use crate::export::{Exported, Gathering};
 use crate::{
-    Context, Error, ErrorCode, Example, FinishReason, Generation, GenerationRequest, LogLikelihood,
-    Measurement, Metric, Plugin, Result, Sample, Scorer, ScoringRequest, Solution, Solver,
+    Aggregation, Aggregator, Context, Error, ErrorCode, Example, FinishReason, Generation, GenerationRequest,
+    LogLikelihood, Measurement, Metric, Plugin, Result, Sample, Scorer, ScoringRequest, Solution, Solver,
 };
 
 /// A model whose answers a test writes. What it does not answer is `unsupported`.
@@ -172,6 +172,50 @@ impl Case {
     fn sample<P: Plugin>(&self) -> Result<Sample<P>> {
         let input = parse_value(ErrorCode::InvalidSample, "row", self.input.clone())?;
         Ok(Sample { id: "0".into(), input, repeat: 0 })
+    }
+}
+
+/// Scores solutions and has the plugin compute its corpus metrics of them, as the host does: the first case gives the
+/// config and the seed, and the samples come in two batches, since their size must not matter.
+///
+/// # Errors
+/// The plugin's own, those of JSON that does not fit, and `other` where the measurements are not exactly those that the
+/// contract asks for.
+pub fn aggregate<P: Aggregator>(samples: &[(Case, Solution)]) -> Result<Vec<Measurement>> {
+    let first = samples.first().map(|(case, _)| case.clone()).unwrap_or_default();
+    let scored = samples.iter().enumerate().map(|(index, (case, solution))| {
+        Ok(aggregator::Scored {
+            sample: types::Sample { id: index.to_string(), input: case.input.to_string(), repeat: 0 },
+            solution: solution.clone().into(),
+            target: case.target.to_string(),
+            measurements: case.score::<P>(solution)?.into_iter().map(Into::into).collect(),
+        })
+    });
+    let mut scored = scored.collect::<Result<Vec<_>>>()?;
+    let context = types::Context { config: first.config.to_string(), examples: Vec::new(), seed: first.seed };
+    let gathering = <Gathering<P> as aggregator::GuestAggregation>::new(context);
+    let second = scored.split_off(scored.len() / 2);
+    for batch in [scored, second] {
+        aggregator::GuestAggregation::add(&gathering, batch)?;
+    }
+    let measured = aggregator::GuestAggregation::finish(&gathering)?;
+    let measured: Vec<Measurement> = measured.into_iter().map(Into::into).collect();
+    let mut expected = first.metrics::<P>()?;
+    expected.retain(|metric| metric.aggregation == Aggregation::Corpus);
+    let of = |metric: &Metric| {
+        measured
+            .iter()
+            .filter(|found| (&found.metric, &found.filter) == (&metric.name, &metric.filter))
+            .count()
+    };
+    match expected.iter().find(|metric| of(metric) != 1) {
+        Some(metric) => {
+            Err(Error::other(format!("`finish` gave {} measurements of `{}`", of(metric), metric.name)))
+        }
+        None if measured.len() > expected.len() => {
+            Err(Error::other("`finish` gave measurements of what is no corpus metric"))
+        }
+        None => Ok(measured),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::model::{Model, TokenUsage};
 use crate::plugin::{MetricDeclaration, Standing};
 use crate::rescore::{Agreement, Source};
-use crate::sample::{FailureCounts, Measurement, SampleRecord};
+use crate::sample::{Failure, FailureCounts, Measurement, SampleRecord};
 use crate::{Error, Json, Result, Row};
 
 pub use few_shot::{FewShot, FewShotDraws, FewShotSampling};
@@ -154,6 +154,9 @@ impl Progress {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     pub metrics: Vec<Metric>,
+    /// Why there are no metrics of the whole corpus, where the task has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation_failure: Option<Failure>,
     pub failures: FailureCounts,
     pub speed: Speed,
     pub hardware: Option<HardwareSummary>,
@@ -187,9 +190,12 @@ pub struct Metric {
     pub bootstrap_replicates: Option<u32>,
     /// 95 % interval, low then high.
     pub ci95: Option<[f64; 2]>,
-    /// Samples that have a value.
+    /// Samples that have a value; of a metric of the whole corpus, the samples that it is of.
     pub count: u64,
     pub higher_is_better: bool,
+    /// Of a metric of the whole corpus: why it has no value, or what a person should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How fast it went, over the time spent executing. Token counts are of the model's own answers; there are rates only
@@ -317,6 +323,14 @@ pub trait BenchmarkRepository: Send + Sync {
 
     /// Samples in dataset order, those behind `after`, at most `limit`.
     async fn samples(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+        limit: u32,
+    ) -> Result<Page<SampleRecord, SampleCursor>>;
+
+    /// Completed samples in dataset order, those behind `after`, at most `limit`; without their calls.
+    async fn completed(
         &self,
         id: BenchmarkId,
         after: Option<SampleCursor>,

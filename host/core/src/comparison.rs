@@ -152,6 +152,9 @@ fn pairings(first: &[MetricDeclaration], second: &[MetricDeclaration]) -> (Vec<P
             }
             Some(_) => match Gathered::new(metric.aggregation) {
                 Some(gathered) => compared.push(Pairing { metric: metric.clone(), gathered }),
+                None if metric.is_of_corpus() => {
+                    refuse(metric, "it is computed over the whole corpus, so that samples cannot be paired");
+                }
                 None => refuse(
                     metric,
                     "a median is not the sum of its samples, so that it has no paired difference",
@@ -190,7 +193,7 @@ impl Gathered {
             Aggregation::WeightedMean | Aggregation::WeightedPerplexity | Aggregation::BitsPerByte => {
                 Some(Self::Ratios(PairedRatios::default()))
             }
-            Aggregation::Median => None,
+            Aggregation::Median | Aggregation::Corpus => None,
         }
     }
 }
@@ -228,7 +231,9 @@ impl Pairing {
             Aggregation::Perplexity | Aggregation::WeightedPerplexity => (-1.0, Scale::Logarithmic),
             Aggregation::BitsPerByte => (-1.0 / std::f64::consts::LN_2, Scale::Linear),
             Aggregation::Sum => (count as f64, Scale::Linear),
-            Aggregation::Mean | Aggregation::WeightedMean | Aggregation::Median => (1.0, Scale::Linear),
+            Aggregation::Mean | Aggregation::WeightedMean | Aggregation::Median | Aggregation::Corpus => {
+                (1.0, Scale::Linear)
+            }
         };
         let figure = |run: usize| {
             let scaled = figures?[run] * factor;

@@ -94,6 +94,7 @@ fn together(metrics: &[&Metric]) -> Option<Metric> {
         ci95: stderr.map(|stderr| [value - Z_95 * stderr, value + Z_95 * stderr]),
         count,
         higher_is_better: first.higher_is_better,
+        reason: None,
     })
 }
 

@@ -50,6 +50,10 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// An aggregator, which is granted fuel and time anew for every batch of samples, may take so many times as much
+    /// for all of them.
+    pub const AGGREGATION_STEPS: u32 = 50;
+
     pub fn of(budget: Budget) -> Self {
         let (fuel, memory_mib, compute_timeout_s) = match budget {
             Budget::Small => (1_000_000_000, 64, 5),

@@ -1,6 +1,7 @@
 //! Accepts benchmarks, executes them, and keeps what comes out.
 
 mod conclude;
+mod corpus;
 mod draw;
 mod examples;
 mod execute;

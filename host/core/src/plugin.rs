@@ -1,6 +1,7 @@
 //! Plugins: uploaded components, what they declare, and the ports that admit and execute them.
 
 pub mod config_schema;
+mod corpus;
 pub(crate) mod gold;
 mod standing;
 
@@ -21,6 +22,7 @@ use crate::name::Name;
 use crate::sample::{Context, Failure, FailureCounts, GuestUsage, Measurement, Sample, Solution};
 use crate::{Error, Json, Result, Row};
 
+pub use corpus::{ScoredSample, ScoredSamples};
 pub use gold::gold_columns;
 pub(crate) use standing::blocked;
 pub use standing::{Block, Decisions, Grants, GrantsChange, Standing};
@@ -106,6 +108,8 @@ pub enum Aggregation {
     Perplexity,
     WeightedPerplexity,
     BitsPerByte,
+    /// What the plugin's aggregator makes of all samples together.
+    Corpus,
 }
 
 impl Aggregation {
@@ -217,6 +221,12 @@ pub trait LoadedPlugin: Send + Sync {
         solution: Solution,
         target: Row,
     ) -> GuestOutcome<Vec<Measurement>>;
+
+    /// Has the plugin's aggregator compute the metrics of the whole corpus from the samples that come, until no more
+    /// do. All of it is one call in one instance, the only one that outlives a sample; it opens no model. The limits
+    /// are those of a sample: fuel, time and host calls are granted anew for every batch that it takes, up to
+    /// [`Limits::AGGREGATION_STEPS`] times as much fuel and time for all.
+    async fn aggregate(&self, call: GuestCall, samples: ScoredSamples) -> GuestOutcome<Vec<Measurement>>;
 }
 
 /// What every guest call needs besides its own arguments.

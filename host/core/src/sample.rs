@@ -125,6 +125,8 @@ pub enum Phase {
     Read,
     Solve,
     Score,
+    /// Computing the metrics of the whole corpus.
+    Aggregate,
 }
 
 /// Why a sample failed, as a name that programs can count.
@@ -164,7 +166,7 @@ pub enum FailureKind {
     Internal,
 }
 
-/// Why a sample has no result.
+/// Why a sample, or a corpus, has no result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub kind: FailureKind,

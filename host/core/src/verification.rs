@@ -14,8 +14,8 @@ use crate::rescore::Agreement;
 use crate::sample::FailureCounts;
 
 pub(crate) use shuffle::shuffle;
-pub(crate) use verdict::GoldDependence;
 pub use verdict::{FEWEST, KEPT, Verdict};
+pub(crate) use verdict::{GoldDependence, of_corpus};
 
 /// What came of scoring the stored solutions of a benchmark again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,20 @@ pub struct Passes<T> {
     pub blank: T,
 }
 
+impl<T> Passes<T> {
+    pub(crate) fn map<U>(self, change: impl Fn(T) -> U) -> Passes<U> {
+        Passes { real: change(self.real), shuffled: change(self.shuffled), blank: change(self.blank) }
+    }
+
+    pub(crate) fn zip<U>(self, other: Passes<U>) -> Passes<(T, U)> {
+        Passes {
+            real: (self.real, other.real),
+            shuffled: (self.shuffled, other.shuffled),
+            blank: (self.blank, other.blank),
+        }
+    }
+}
+
 /// One metric of the three passes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifiedMetric {
@@ -63,6 +77,10 @@ pub struct VerifiedMetric {
     /// The share of what these samples earn that they earn with the others' gold answers too; none where nothing is
     /// earned, or less is better.
     pub kept: Option<f64>,
+    /// Whether it did not come out again as it was stored, though the samples' scores may have: of a metric of the whole
+    /// corpus.
+    #[serde(default)]
+    pub differs: bool,
     pub verdict: Verdict,
     /// The verdict in a sentence.
     pub reason: String,
@@ -81,7 +99,7 @@ impl Verification {
     /// Whether every stored score came out again, and every metric looks at the gold answer as far as one can tell.
     pub fn is_clean(&self) -> bool {
         self.agreement.is_identical()
-            && self.metrics.iter().all(|metric| metric.verdict != Verdict::IgnoresGold)
+            && self.metrics.iter().all(|metric| !metric.differs && metric.verdict != Verdict::IgnoresGold)
     }
 }
 

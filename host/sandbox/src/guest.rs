@@ -2,6 +2,7 @@
 
 mod budget;
 mod clock;
+mod corpus;
 mod failure;
 mod host;
 mod limiter;
@@ -12,6 +13,7 @@ mod state;
 mod wasi;
 
 pub(crate) use budget::Budget;
+pub(crate) use corpus::{Corpus, most_fuel, next_step};
 pub(crate) use failure::{BACKTRACE_CHARS, Broken, MESSAGE_CHARS, contract_error};
 pub(crate) use host::linker;
 pub(crate) use models::Models;

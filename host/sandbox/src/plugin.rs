@@ -1,11 +1,15 @@
 //! A loaded plugin: the port's calls, each turned into an export of the contract.
 
+mod aggregate;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use llm_bench_core::limits::Limits;
 use llm_bench_core::plugin::config_schema::ConfigSchema;
-use llm_bench_core::plugin::{Descriptor, GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration};
+use llm_bench_core::plugin::{
+    Descriptor, GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration, ScoredSamples,
+};
 use llm_bench_core::sample::{FailureKind, Measurement, Phase, Sample, Solution};
 use llm_bench_core::{Error, Json, Result, Row};
 use serde::{Deserialize, Serialize};
@@ -16,8 +20,12 @@ use crate::bindings::exports::llm_bench::plugin::plugin;
 use crate::bindings::llm_bench::plugin::types;
 use crate::convert::lift::{self, Misdescribed, shown};
 use crate::convert::lower;
-use crate::guest::{Broken, Call, Export, Finished, GuestRuntime, GuestState, Program, contract_error};
+use crate::guest::{
+    Broken, Call, Corpus, Export, Finished, GuestRuntime, GuestState, Models, Program, contract_error,
+};
 use crate::process::{IsolatedProgram, Portable};
+
+pub(crate) use aggregate::Aggregate;
 
 /// Budgets of a call at upload, which does next to nothing: an interpreter may start for it.
 fn rehearsal_limits() -> Limits {
@@ -129,6 +137,14 @@ impl LoadedPlugin for WasmPlugin {
         let finished = self.call(call.into(), export).await;
         outcome(finished, Phase::Score, |raw| lift::measurements(raw, &limits))
     }
+
+    async fn aggregate(&self, call: GuestCall, samples: ScoredSamples) -> GuestOutcome<Vec<Measurement>> {
+        let limits = call.limits;
+        let context = types::Context { examples: Vec::new(), ..lower::context(&call.context) };
+        let call = Call { models: Arc::new(Models::Corpus(Corpus::new(samples))), ..call.into() };
+        let finished = self.call(call, Aggregate { context }).await;
+        outcome(finished, Phase::Aggregate, |raw| lift::measurements(raw, &limits))
+    }
 }
 
 /// The component is sound, but its exports or sizes are not what this host serves.
@@ -195,6 +211,9 @@ fn loaded(
     if let Some(scorer) = &program.scorer {
         scorer.load(&mut *store, instance)?;
     }
+    if let Some(aggregator) = &program.aggregator {
+        aggregator.load(&mut *store, instance)?;
+    }
     program.plugin.load(store, instance)
 }
 
@@ -211,7 +230,9 @@ impl Export for Metrics {
         store: &mut Store<GuestState>,
         instance: &Instance,
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
-        program.plugin.load(&mut *store, instance)?.call_metrics(store, &self.0).await.map(Ok)
+        let answer = program.plugin.load(&mut *store, instance)?.call_metrics(store, &self.0).await?;
+        let has_aggregator = program.aggregator.is_some();
+        Ok(Ok(answer.and_then(|metrics| aggregate::computable(metrics, has_aggregator))))
     }
 }
 

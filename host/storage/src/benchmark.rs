@@ -186,6 +186,15 @@ impl BenchmarkRepository for Storage {
         sample::find(self, id, place).await
     }
 
+    async fn completed(
+        &self,
+        id: BenchmarkId,
+        after: Option<SampleCursor>,
+        limit: u32,
+    ) -> Result<Page<SampleRecord, SampleCursor>> {
+        sample::completed(self, id, after, limit).await
+    }
+
     fn targets(&self, id: BenchmarkId) -> BoxStream<'_, Result<(SampleCursor, Row)>> {
         sample::targets(self, id)
     }

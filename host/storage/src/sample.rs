@@ -131,7 +131,43 @@ pub(crate) async fn list(
         WHERE benchmark_id = ?1 AND (sample_index, repeat) > (coalesce(?2, -1), coalesce(?3, -1))
         ORDER BY sample_index, repeat
         LIMIT ?4";
-    let rows: Vec<SampleRow> = sqlx::query_as(SELECT)
+    let mut page = select(storage, SELECT, id, after, limit).await?;
+    complete(storage, id, &mut page.items).await?;
+    Ok(page)
+}
+
+/// Completed samples, without their calls.
+pub(crate) async fn completed(
+    storage: &Storage,
+    id: BenchmarkId,
+    after: Option<SampleCursor>,
+    limit: u32,
+) -> Result<Page<SampleRecord, SampleCursor>> {
+    const SELECT: &str = "SELECT * FROM samples
+        WHERE benchmark_id = ?1 AND (sample_index, repeat) > (coalesce(?2, -1), coalesce(?3, -1))
+            AND failure_kind IS NULL
+        ORDER BY sample_index, repeat
+        LIMIT ?4";
+    let mut page = select(storage, SELECT, id, after, limit).await?;
+    let (Some(first), Some(last)) = (page.items.first().map(place), page.items.last().map(place)) else {
+        return Ok(page);
+    };
+    let mut measurements = measurement::between(storage, id, first, last).await?;
+    for sample in &mut page.items {
+        sample.measurements = measurements.remove(&place(sample)).unwrap_or_default();
+    }
+    Ok(page)
+}
+
+/// Samples without what stands in other tables.
+async fn select(
+    storage: &Storage,
+    statement: &'static str,
+    id: BenchmarkId,
+    after: Option<SampleCursor>,
+    limit: u32,
+) -> Result<Page<SampleRecord, SampleCursor>> {
+    let rows: Vec<SampleRow> = sqlx::query_as(statement)
         .bind(Id(id.0))
         .bind(after.map(|(index, _)| Count(index)))
         .bind(after.map(|(_, repeat)| repeat))
@@ -139,9 +175,7 @@ pub(crate) async fn list(
         .fetch_all(&storage.readers)
         .await
         .map_err(database_error)?;
-    let mut page = page(rows.into_iter().map(SampleRecord::from).collect(), limit, place);
-    complete(storage, id, &mut page.items).await?;
-    Ok(page)
+    Ok(page(rows.into_iter().map(SampleRecord::from).collect(), limit, place))
 }
 
 pub(crate) async fn find(

@@ -88,9 +88,42 @@ pub enum Behaviour {
     DuplicateMeasurement,
     /// Measures 200,000 times.
     ManyMeasurements,
+    /// Adds up the samples of the corpus, and does no harm.
+    AddUp,
+    /// Measures a sample's value of the metric that its aggregator computes.
+    CorpusInScore,
+    /// Computes for ever when the aggregation begins.
+    SpinInAggregation,
+    /// Computes for a while over every batch.
+    DawdleInAggregation,
+    /// Keeps all that it is given, and more.
+    Hoard,
+    /// Panics in its aggregator.
+    PanicInAggregation,
+    /// Opens the judge in its aggregator.
+    OpenJudgeInAggregation,
+    /// Writes 32 MiB to the log in its aggregator.
+    LogFloodInAggregation,
+    /// Finishes with NaN.
+    NanOfCorpus,
+    /// Finishes without a measurement.
+    NothingOfCorpus,
+    /// Finishes with a metric of its scorer's.
+    SampleMetricOfCorpus,
 }
 
 const FLOOD_BYTES: usize = 32 << 20;
+
+/// The metric of the corpus.
+pub(crate) const TOGETHER: &str = "harmless_together";
+
+/// What the aggregator keeps.
+#[derive(Debug, Default)]
+pub struct Loot {
+    /// Rounds or samples so far.
+    samples: u64,
+    kept: Vec<Vec<u8>>,
+}
 
 impl Behaviour {
     pub(crate) fn solve(self, config: &Config, input: &Row) -> Result<Solution> {
@@ -136,7 +169,18 @@ impl Behaviour {
             | Self::UndeclaredMeasurement
             | Self::DuplicateMeasurement
             | Self::Measurements
-            | Self::ManyMeasurements => Ok(Solution::answer("harmless")),
+            | Self::ManyMeasurements
+            | Self::AddUp
+            | Self::CorpusInScore
+            | Self::SpinInAggregation
+            | Self::DawdleInAggregation
+            | Self::Hoard
+            | Self::PanicInAggregation
+            | Self::OpenJudgeInAggregation
+            | Self::LogFloodInAggregation
+            | Self::NanOfCorpus
+            | Self::NothingOfCorpus
+            | Self::SampleMetricOfCorpus => Ok(Solution::answer("harmless")),
         }
     }
 
@@ -156,7 +200,57 @@ impl Behaviour {
             Self::Measurements => {
                 (0..config.amount).map(|number| Measurement::of(format!("m{number}"), 1.0)).collect()
             }
+            Self::CorpusInScore => vec![harmless, Measurement::of(TOGETHER, 1.0)],
             _ => vec![harmless],
         })
+    }
+
+    /// Whether there is a metric of the corpus.
+    pub(crate) fn aggregates(self) -> bool {
+        matches!(
+            self,
+            Self::AddUp
+                | Self::CorpusInScore
+                | Self::SpinInAggregation
+                | Self::DawdleInAggregation
+                | Self::Hoard
+                | Self::PanicInAggregation
+                | Self::OpenJudgeInAggregation
+                | Self::LogFloodInAggregation
+                | Self::NanOfCorpus
+                | Self::NothingOfCorpus
+                | Self::SampleMetricOfCorpus
+        )
+    }
+
+    pub(crate) fn add(self, loot: &mut Loot) -> Result<()> {
+        loot.samples += 1;
+        match self {
+            Self::SpinInAggregation => exhaust::spin(),
+            Self::DawdleInAggregation => exhaust::dawdle(),
+            Self::Hoard => loot.kept.push(vec![1; 1 << 20]),
+            Self::PanicInAggregation => panic!("this plugin panics on purpose"),
+            Self::OpenJudgeInAggregation => {
+                Model::open("judge")?;
+            }
+            Self::LogFloodInAggregation => {
+                exhaust::log(FLOOD_BYTES)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 samples")]
+    pub(crate) fn finish(self, loot: &Loot) -> Vec<Measurement> {
+        match self {
+            Self::NanOfCorpus => vec![Measurement::of(TOGETHER, f64::NAN)],
+            Self::NothingOfCorpus => vec![],
+            Self::SampleMetricOfCorpus => {
+                vec![Measurement::of(TOGETHER, 1.0), Measurement::of("harmless", 1.0)]
+            }
+            _ if loot.samples == 0 => vec![Measurement::undefined(TOGETHER, "there is no sample")],
+            _ => vec![Measurement::of(TOGETHER, loot.samples as f64)],
+        }
     }
 }

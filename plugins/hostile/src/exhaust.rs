@@ -15,6 +15,14 @@ pub(crate) fn spin() -> ! {
     }
 }
 
+/// Takes its time, and ends.
+pub(crate) fn dawdle() {
+    let mut turns = 0_u64;
+    while turns < 20_000 {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
 pub(crate) fn memory() -> ! {
     let mut hoard = Vec::new();
     loop {

@@ -11,7 +11,8 @@ use llm_bench_plugin_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use behaviour::Behaviour;
+use behaviour::TOGETHER;
+pub use behaviour::{Behaviour, Loot};
 
 /// The plugin.
 pub struct Hostile;
@@ -48,7 +49,11 @@ impl Plugin for Hostile {
         if config.behaviour == Behaviour::SpinInMetrics {
             exhaust::spin();
         }
-        Ok(vec![Metric::mean("harmless", "1 where a sample did no harm")])
+        let mut metrics = vec![Metric::mean("harmless", "1 where a sample did no harm")];
+        if config.behaviour.aggregates() {
+            metrics.push(Metric::corpus(TOGETHER, "samples that did no harm"));
+        }
+        Ok(metrics)
     }
 }
 
@@ -69,11 +74,23 @@ impl Scorer for Hostile {
     }
 }
 
-export_task!(Hostile);
+impl Aggregator for Hostile {
+    type Corpus = Loot;
+
+    fn add(context: &Context<Self>, loot: &mut Loot, _scored: Scored<Self>) -> Result<()> {
+        context.config.behaviour.add(loot)
+    }
+
+    fn finish(context: &Context<Self>, loot: Loot) -> Result<Vec<Measurement>> {
+        Ok(context.config.behaviour.finish(&loot))
+    }
+}
+
+export_task!(Hostile, aggregator);
 
 #[cfg(test)]
 mod tests {
-    use llm_bench_plugin_sdk::testing::Case;
+    use llm_bench_plugin_sdk::testing::{self, Case};
     use serde_json::json;
 
     use super::*;
@@ -115,6 +132,22 @@ mod tests {
         assert!(score("nan-measurement")[0].value.unwrap().is_nan());
         assert_eq!(score("undeclared-measurement")[0].metric, "invented");
         assert_eq!(score("duplicate-measurement").len(), 2);
+    }
+
+    #[test]
+    fn samples_are_added_up_and_bad_sums_are_given_out() {
+        let aggregate = |behaviour: &str| {
+            let samples = [0; 3].map(|_| (case(behaviour), Solution::answer("harmless")));
+            testing::aggregate::<Hostile>(&samples).map_err(|error| error.message)
+        };
+        assert_eq!(aggregate("add-up").unwrap(), [Measurement::of(TOGETHER, 3.0)]);
+        assert!(
+            aggregate("open-judge-in-aggregation").unwrap_err().contains("no model plays the part `judge`")
+        );
+        let nothing = aggregate("nothing-of-corpus").unwrap_err();
+        assert_eq!(nothing, "`finish` gave 0 measurements of `harmless_together`");
+        let besides = aggregate("sample-metric-of-corpus").unwrap_err();
+        assert_eq!(besides, "`finish` gave measurements of what is no corpus metric");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use futures::TryStreamExt;
 
-use super::lease::Claim;
+use super::corpus::OfCorpus;
+use super::lease::{Claim, LeaseKeeper};
 use super::{Orchestrator, execute};
 use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
 use crate::hardware::HardwareSummary;
@@ -20,7 +21,12 @@ const READINGS_PAGE: u32 = 1000;
 
 impl Orchestrator {
     /// Ends a benchmark as completed, or as failed because of `error` or of its samples.
-    pub(super) async fn conclude(&self, claim: Claim, error: Option<Error>) -> Result<()> {
+    pub(super) async fn conclude(
+        &self,
+        claim: Claim,
+        error: Option<Error>,
+        lease: &mut LeaseKeeper,
+    ) -> Result<()> {
         let Claim { id, .. } = claim;
         let benchmark = self.find(id).await?;
         if let Some(error) = &error {
@@ -32,14 +38,16 @@ impl Orchestrator {
             None => self.too_many_failures(&benchmark, &failures).await?,
         };
         let status = if error.is_some() { Status::Failed } else { Status::Completed };
-        self.close(claim, &benchmark, status, failures, error).await
+        let corpus = self.aggregate_corpus(&benchmark, Some(lease)).await?;
+        self.close(claim, &benchmark, status, (failures, error), corpus).await
     }
 
     /// Ends a benchmark as cancelled, with the figures of what was done of it.
     pub(super) async fn conclude_cancelled(&self, claim: Claim) -> Result<()> {
         let benchmark = self.find(claim.id).await?;
         let failures = self.ports.benchmarks.failures(claim.id).await?;
-        self.close(claim, &benchmark, Status::Cancelled, failures, None).await
+        let corpus = self.aggregate_corpus(&benchmark, None).await?;
+        self.close(claim, &benchmark, Status::Cancelled, (failures, None), corpus).await
     }
 
     async fn close(
@@ -47,15 +55,20 @@ impl Orchestrator {
         claim: Claim,
         benchmark: &Benchmark,
         status: Status,
-        failures: FailureCounts,
-        error: Option<ErrorNote>,
+        (failures, error): (FailureCounts, Option<ErrorNote>),
+        corpus: Option<OfCorpus>,
     ) -> Result<()> {
+        let mut metrics = self.aggregate(benchmark).await?;
+        if let Some(corpus) = &corpus {
+            corpus.complete(&benchmark.plan.metrics, &mut metrics);
+        }
         let agreement = match &benchmark.plan.source {
             Some(source) if source.is_compared => Some(self.ports.benchmarks.agreement(benchmark.id).await?),
             _ => None,
         };
         let outcome = Outcome {
-            metrics: self.aggregate(benchmark).await?,
+            metrics,
+            aggregation_failure: corpus.and_then(OfCorpus::failure),
             failures,
             speed: speed(benchmark.progress, benchmark.plan.source.as_ref()),
             hardware: self.summarise_hardware(benchmark).await?,

@@ -88,8 +88,11 @@ impl Orchestrator {
         // It holds the lease until the benchmark is concluded, which can take longer than an unrenewed one lasts.
         let mut execution = Execution::new(self, benchmark, claim, stop, lease);
         match execution.run().await {
-            Ok(End::AllRows | End::TooManyFailures) => self.conclude(claim, None).await,
-            Ok(End::RecordFull) => self.conclude(claim, Some(record_full(self.settings.record_bytes))).await,
+            Ok(End::AllRows | End::TooManyFailures) => self.conclude(claim, None, &mut execution.lease).await,
+            Ok(End::RecordFull) => {
+                let error = record_full(self.settings.record_bytes);
+                self.conclude(claim, Some(error), &mut execution.lease).await
+            }
             Ok(End::CancelRequested) => self.conclude_cancelled(claim).await,
             Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(claim).await,
             Ok(End::Stopped) => self.ports.benchmarks.release(id, worker).await,
@@ -106,7 +109,7 @@ impl Orchestrator {
                 Ok(())
             }
             Err(Trouble::Store(error)) => Err(error),
-            Err(Trouble::Benchmark(error)) => self.conclude(claim, Some(error)).await,
+            Err(Trouble::Benchmark(error)) => self.conclude(claim, Some(error), &mut execution.lease).await,
         }
     }
 }

@@ -57,7 +57,7 @@ impl RecordedCalls {
         for call in calls {
             let place = match call.phase {
                 Phase::Score => &mut scoring,
-                Phase::Solve | Phase::Read => &mut solving,
+                Phase::Solve | Phase::Read | Phase::Aggregate => &mut solving,
             };
             let mut request = call.request.clone();
             open_seeds(&mut request, seed, *place);

@@ -239,18 +239,21 @@ impl SampleRunner {
     }
 
     fn check_declared(&self, measurements: Vec<Measurement>) -> Result<Vec<Measurement>, Failure> {
-        let undeclared = measurements.iter().find(|measurement| {
-            !self
-                .metrics
-                .iter()
-                .any(|metric| metric.name == measurement.metric && metric.filter == measurement.filter)
-        });
-        match undeclared {
+        let of = |measurement: &Measurement| self.metrics.iter().find(|metric| metric.is_of(measurement));
+        let is_stray =
+            |measurement: &&Measurement| of(measurement).is_none_or(MetricDeclaration::is_of_corpus);
+        match measurements.iter().find(is_stray) {
             None => Ok(measurements),
             Some(measurement) => Err(Failure {
                 kind: FailureKind::InvalidOutput,
                 phase: Phase::Score,
-                message: format!("the scorer measured `{}`, which it did not declare", measurement.metric),
+                message: match of(measurement) {
+                    None => format!("the scorer measured `{}`, which it did not declare", measurement.metric),
+                    Some(metric) => format!(
+                        "the scorer measured `{}`, which its aggregator computes over the whole corpus",
+                        metric.name
+                    ),
+                },
                 backtrace: None,
                 log: None,
             }),

@@ -1,21 +1,27 @@
 //! Scores the stored solutions of a benchmark again, to tell whether its score can be trusted.
 
+mod corpus;
+
 use std::collections::{BTreeMap, HashMap};
 
+use futures::future::{OptionFuture, try_join};
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Orchestrator;
+use super::corpus::OfCorpus;
 use super::recorder::{Part, Parts};
-use super::sample::{SampleRunner, derive_seed, recorded_calls};
-use crate::benchmark::{Benchmark, Metric};
+use super::sample::{Case, SampleRunner, derive_seed, recorded_calls};
+use crate::benchmark::{Benchmark, Metric, Outcome};
 use crate::dataset::NumberedRow;
 use crate::id::BenchmarkId;
 use crate::plugin::{MetricDeclaration, SUBJECT};
 use crate::rescore::{Agreement, Takes, is_same_judgement, judgement};
-use crate::sample::{Failure, FailureCounts, FailureKind, Measurement, SampleRecord, Solution};
+use crate::sample::{Failure, FailureCounts, FailureKind, Measurement, Sample, SampleRecord, Solution};
 use crate::statistics::Aggregator;
-use crate::verification::{Figure, GoldDependence, Passes, Verdict, Verification, VerifiedMetric, shuffle};
+use crate::verification::{
+    Figure, GoldDependence, Passes, Verdict, Verification, VerifiedMetric, of_corpus, shuffle,
+};
 use crate::{Error, Json, Result, Row};
 
 /// Bytes of gold answers that are held at once, at most.
@@ -59,26 +65,42 @@ impl Orchestrator {
             .take(golds.places.len())
             .map_ok(|row| self.judge_again(&benchmark, &runner, &golds, row, &cancel))
             .try_buffered(plan.concurrency as usize);
-        let mut reached = None;
-        while let Some(sample) = judged.try_next().await? {
-            reached = Some(sample.row);
-            report.add(sample, &plan.metrics);
-        }
+        let (mut feeders, aggregating) = corpus::aggregations(plan, &*runner.plugin, &cancel);
+        let judging = async {
+            let mut reached = None;
+            while let Some(sample) = judged.try_next().await? {
+                reached = Some(sample.row);
+                if let Some(feeders) = &mut feeders {
+                    corpus::feed(feeders, &sample).await;
+                }
+                report.add(sample, &plan.metrics);
+            }
+            // The last sample has come.
+            Ok::<_, Error>((reached, feeders.take().map(|feeders| feeders.map(|feeder| feeder.count))))
+        };
+        let ((reached, counts), outcomes) =
+            try_join(judging, async { Ok(OptionFuture::from(aggregating).await) }).await?;
+        let corpora = counts.zip(outcomes).map(|(counts, outcomes)| {
+            counts.zip(outcomes).map(|(count, outcome)| OfCorpus::new(count, outcome, &plan.metrics))
+        });
         if reached != last {
             let message = format!("split `{}` has fewer rows than when they were solved", plan.split.name);
             return Err(Error::conflict("dataset-changed", message));
         }
         let metrics = plan.metrics.clone();
+        let stored = benchmark.outcome.clone();
         let not_shuffled = golds.not_shuffled(plan.gold.is_empty());
         let unsolved = benchmark.progress.finished() - golds.places.len() as u64;
         let now = self.ports.clock.now();
         // Bootstrap replicates take seconds of computing, which a worker thread of the runtime must not.
-        let verification =
-            tokio::task::spawn_blocking(move || report.finish(id, now, &metrics, unsolved, not_shuffled))
-                .await
-                .map_err(|error| {
-                    Error::internal("aggregation-failed", "cannot aggregate the metrics").because(error)
-                })?;
+        let verification = tokio::task::spawn_blocking(move || {
+            let stored = stored.as_ref();
+            report.finish(id, now, &metrics, (unsolved, not_shuffled), corpora.as_ref(), stored)
+        })
+        .await
+        .map_err(|error| {
+            Error::internal("aggregation-failed", "cannot aggregate the metrics").because(error)
+        })?;
         self.ports.verifications.save(&verification).await?;
         Ok(verification)
     }
@@ -142,14 +164,27 @@ impl Orchestrator {
         let other = golds.other(index, &case.target);
         let changed = other.is_some();
         let real = score(solution.clone(), case.target.clone()).await;
-        let shuffled = match other {
-            Some(target) => Some(score(solution, target).await),
+        let shuffled = match &other {
+            Some(target) => Some(score(solution.clone(), target.clone()).await),
             // The same gold answer gives the same score.
             None => golds.are_shuffled().then(|| real.clone()),
         };
         let blank = score(Solution::default(), case.target.clone()).await;
         let is_equal = is_equal(&stored, &real);
-        Ok(JudgedSample { row: index, is_equal, changed, real, shuffled, blank })
+        let other = other.unwrap_or_else(|| case.target.clone());
+        let Case { sample, target, .. } = case;
+        Ok(JudgedSample {
+            row: index,
+            is_equal,
+            changed,
+            real,
+            shuffled,
+            blank,
+            sample,
+            solution,
+            target,
+            other,
+        })
     }
 }
 
@@ -200,6 +235,11 @@ struct JudgedSample {
     real: Judged,
     shuffled: Option<Judged>,
     blank: Judged,
+    sample: Sample,
+    solution: Solution,
+    target: Row,
+    /// The other gold answer; the own one where all are the same.
+    other: Row,
 }
 
 /// What is gathered of the samples, in the order of the dataset.
@@ -224,7 +264,7 @@ impl Report {
     }
 
     fn add(&mut self, sample: JudgedSample, metrics: &[MetricDeclaration]) {
-        let JudgedSample { row, is_equal, changed, real, shuffled, blank } = sample;
+        let JudgedSample { row, is_equal, changed, real, shuffled, blank, .. } = sample;
         self.agreement.add(row, is_equal);
         self.shuffled += u64::from(changed);
         if let (true, Ok(own), Some(Ok(other))) = (changed, &real, &shuffled) {
@@ -246,18 +286,30 @@ impl Report {
         benchmark: BenchmarkId,
         verified_at: jiff::Timestamp,
         declarations: &[MetricDeclaration],
-        unsolved: u64,
-        not_shuffled: Option<String>,
+        (unsolved, not_shuffled): (u64, Option<String>),
+        corpora: Option<&Passes<OfCorpus>>,
+        stored: Option<&Outcome>,
     ) -> Verification {
         let Self { agreement, shuffled, aggregators, failures, dependences } = self;
-        let [real, other, blank] =
-            [aggregators.real, aggregators.shuffled, aggregators.blank].map(Aggregator::finish);
+        let passes = [aggregators.real, aggregators.shuffled, aggregators.blank];
+        let [mut real, mut other, mut blank] = passes.map(Aggregator::finish);
+        if let Some(corpora) = corpora {
+            corpora.real.complete(declarations, &mut real);
+            corpora.shuffled.complete(declarations, &mut other);
+            corpora.blank.complete(declarations, &mut blank);
+        }
         let needs_model = failures.shuffled.contains_key(&FailureKind::NotRecorded);
         let figures = real.iter().zip(&other).zip(&blank);
         let metrics = declarations.iter().zip(figures).zip(dependences);
         let metrics = metrics.map(|((declaration, ((real, other), blank)), dependence)| {
             let (verdict, reason) = match &not_shuffled {
                 Some(reason) => (Verdict::NotShuffled, reason.clone()),
+                None if declaration.is_of_corpus() => {
+                    match real.reason.clone().filter(|_| real.value.is_none()) {
+                        Some(reason) => (Verdict::Unclear, reason),
+                        None => of_corpus(declaration.higher_is_better, shuffled, real.value, other.value),
+                    }
+                }
                 None => match dependence.verdict() {
                     (Verdict::Unclear, _) if needs_model => (Verdict::NeedsModel, NEEDS_MODEL.to_owned()),
                     verdict => verdict,
@@ -273,6 +325,7 @@ impl Report {
                 gain: gain.map(|gain| gain.value).filter(|gain| gain.is_finite()),
                 gain_stderr: gain.and_then(|gain| gain.stderr).filter(|error| error.is_finite()),
                 kept: dependence.kept(),
+                differs: declaration.is_of_corpus() && corpus::differs(stored, real),
                 verdict,
                 reason,
             }

@@ -77,6 +77,7 @@ impl Aggregator {
                     bootstrap_replicates: estimate.replicates,
                     count: gathered.moments.count(),
                     higher_is_better: declaration.higher_is_better,
+                    reason: None,
                 }
             })
             .collect()
@@ -108,6 +109,8 @@ impl Gathered {
                 stderr: self.moments.standard_deviation().map(|deviation| deviation * self.root_count()),
                 replicates: None,
             },
+            // The plugin's aggregator computes it.
+            Aggregation::Corpus => Estimate::default(),
             // As in the reference, the value of a weighted metric is a total already: Σ value / Σ weight.
             Aggregation::WeightedMean => only(per_weight(self.sum)),
             Aggregation::WeightedPerplexity => only(per_weight(self.sum).map(|mean| (-mean).exp())),

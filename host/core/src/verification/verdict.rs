@@ -139,6 +139,38 @@ impl GoldDependence {
     }
 }
 
+/// The verdict on a metric of the whole corpus, of which there is one value a pass and no standard error: only a value
+/// that stays the same ignores the gold answer, and only one that keeps less than [`KEPT`] of itself uses it.
+pub(crate) fn of_corpus(
+    higher_is_better: bool,
+    shuffled_samples: u64,
+    own: Option<f64>,
+    other: Option<f64>,
+) -> (Verdict, String) {
+    if shuffled_samples < FEWEST {
+        let reason = format!(
+            "{shuffled_samples} samples have another's gold answer that differs; it takes {FEWEST} to tell"
+        );
+        return (Verdict::Unclear, reason);
+    }
+    let (Some(own), Some(other)) = (own, other) else {
+        return (Verdict::Unclear, "the corpus has no value for both gold answers".to_owned());
+    };
+    if is_same_float(own, other) {
+        if higher_is_better && is_same_float(own, 0.0) {
+            return (Verdict::Unclear, "the corpus earns nothing, whatever the gold answer".to_owned());
+        }
+        let reason = "the corpus has the same value with others' gold answers";
+        return (Verdict::IgnoresGold, reason.to_owned());
+    }
+    let (better, worse) = if higher_is_better { (own, other) } else { (other, own) };
+    if better > 0.0 && worse < KEPT * better {
+        return (Verdict::UsesGold, "better with the own gold answers than with others'".to_owned());
+    }
+    let reason = "not much better with the own gold answers, and a corpus has no standard error to tell by";
+    (Verdict::Unclear, reason.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +231,20 @@ mod tests {
             Verdict::IgnoresGold,
             "no error at all is the best"
         );
+    }
+
+    #[test]
+    fn a_metric_of_the_corpus_is_judged_by_its_two_values_and_only_where_they_tell() {
+        let verdict = |higher, samples, own, other| of_corpus(higher, samples, Some(own), Some(other)).0;
+        assert_eq!(verdict(true, 20, 30.0, 5.0), Verdict::UsesGold);
+        assert_eq!(verdict(false, 20, 0.2, 0.8), Verdict::UsesGold);
+        assert_eq!(verdict(true, 20, 30.0, 30.0), Verdict::IgnoresGold);
+        assert_eq!(verdict(true, 19, 30.0, 30.0), Verdict::Unclear, "too few to tell");
+        assert_eq!(verdict(true, 20, 30.0, 29.0), Verdict::Unclear, "chance may do that");
+        assert_eq!(verdict(true, 20, 5.0, 30.0), Verdict::Unclear);
+        assert_eq!(verdict(true, 20, 0.0, 0.0), Verdict::Unclear, "nothing is earned");
+        assert_eq!(verdict(false, 20, 0.0, 0.0), Verdict::IgnoresGold, "no error at all is the best");
+        assert_eq!(of_corpus(true, 20, Some(1.0), None).0, Verdict::Unclear);
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn metric(raw: types::Metric) -> Result<MetricDeclaration, Wrong> {
             types::Aggregation::Perplexity => Aggregation::Perplexity,
             types::Aggregation::WeightedPerplexity => Aggregation::WeightedPerplexity,
             types::Aggregation::BitsPerByte => Aggregation::BitsPerByte,
+            types::Aggregation::Corpus => Aggregation::Corpus,
         },
         higher_is_better: raw.higher_is_better,
     })

@@ -1,10 +1,12 @@
 //! From the domain to the contract.
 
 use llm_bench_core::model::{FinishReason, Generation, LogLikelihood};
-use llm_bench_core::sample::{Context, Example, Passage, Sample, Solution};
+use llm_bench_core::plugin::ScoredSample;
+use llm_bench_core::sample::{Context, Example, Measurement, Passage, Sample, Solution};
 use llm_bench_core::{Error, ErrorKind, Row};
 use serde::Serialize;
 
+use crate::bindings::exports::llm_bench::plugin::aggregator::Scored;
 use crate::bindings::llm_bench::plugin::{models, types};
 
 /// What a guest is told when a model call fails.
@@ -63,6 +65,20 @@ pub(crate) fn solution(solution: Solution) -> types::Solution {
         passages: solution.passages.into_iter().map(passage).collect(),
         detail: solution.detail.as_ref().map(json),
     }
+}
+
+pub(crate) fn scored(scored: ScoredSample) -> Scored {
+    Scored {
+        sample: sample(&scored.sample),
+        solution: solution(scored.solution),
+        target: row(&scored.target),
+        measurements: scored.measurements.into_iter().map(measurement).collect(),
+    }
+}
+
+fn measurement(measurement: Measurement) -> types::Measurement {
+    let Measurement { metric, filter, value, weight, reason } = measurement;
+    types::Measurement { metric, filter, value, weight, reason }
 }
 
 fn passage(passage: Passage) -> types::Passage {

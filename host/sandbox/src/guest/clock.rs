@@ -37,6 +37,8 @@ enum Phase {
     Idle,
     Computing(Instant),
     Waiting(Instant),
+    /// The host is not ready to go on, which is not the guest's fault.
+    Resting,
 }
 
 impl CallClock {
@@ -50,6 +52,25 @@ impl CallClock {
         let output = future.await;
         self.enter(Phase::Computing(Instant::now()));
         output
+    }
+
+    /// Lets `future` run on no clock.
+    pub(super) async fn rest<T>(&self, future: impl Future<Output = T>) -> T {
+        self.enter(Phase::Resting);
+        let output = future.await;
+        self.enter(Phase::Computing(Instant::now()));
+        output
+    }
+
+    /// Grants so much time to compute, and gives what was left of it before.
+    pub(super) fn grant(&self, compute: Duration) -> Duration {
+        let mut left = self.left();
+        let now = Instant::now();
+        left.charge(now);
+        if let Phase::Computing(since) = &mut left.phase {
+            *since = now;
+        }
+        std::mem::replace(&mut left.compute, compute)
     }
 
     fn left(&self) -> MutexGuard<'_, Left> {
@@ -81,7 +102,7 @@ impl CallClock {
         let left = self.left();
         match left.phase {
             Phase::Idle if left.compute.is_zero() => Some((Instant::now(), Stop::ComputeTimeout)),
-            Phase::Idle => None,
+            Phase::Idle | Phase::Resting => None,
             Phase::Computing(since) => Some((since + left.compute, Stop::ComputeTimeout)),
             Phase::Waiting(since) => Some((since + left.model, Stop::ModelTimeout)),
         }
@@ -91,7 +112,7 @@ impl CallClock {
 impl Left {
     fn charge(&mut self, now: Instant) {
         match self.phase {
-            Phase::Idle => {}
+            Phase::Idle | Phase::Resting => {}
             Phase::Computing(since) => self.compute = self.compute.saturating_sub(now - since),
             Phase::Waiting(since) => self.model = self.model.saturating_sub(now - since),
         }
@@ -208,6 +229,15 @@ mod tests {
     #[tokio::test]
     async fn a_guest_that_sleeps_in_the_host_counts_as_computing() {
         assert_eq!(run(Duration::from_millis(1), LONG, |_| pending()).await, Err(Stop::ComputeTimeout));
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_the_host_lets_rest_uses_no_time() {
+        let guest = async |clock: Arc<CallClock>| {
+            clock.rest(tokio::time::sleep(Duration::from_millis(20))).await;
+            assert!(clock.grant(LONG) > Duration::ZERO, "nothing of it was computed");
+        };
+        assert_eq!(run(Duration::from_millis(10), NONE, guest).await, Ok(()));
     }
 
     #[test]

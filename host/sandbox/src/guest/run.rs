@@ -18,7 +18,7 @@ use super::clock::{Stop, Timed};
 use super::failure::{Broken, contract_error};
 use super::models::Models;
 use super::state::{GuestState, NoModels};
-use crate::bindings::exports::llm_bench::plugin::{plugin, scorer, solver};
+use crate::bindings::exports::llm_bench::plugin::{aggregator, plugin, scorer, solver};
 use crate::bindings::llm_bench::plugin::types;
 use crate::plugin::{unfit, unlinkable};
 
@@ -35,6 +35,7 @@ pub(crate) struct Program {
     pub(crate) plugin: plugin::GuestIndices,
     pub(crate) solver: Option<solver::GuestIndices>,
     pub(crate) scorer: Option<scorer::GuestIndices>,
+    pub(crate) aggregator: Option<aggregator::GuestIndices>,
 }
 
 impl Program {
@@ -52,6 +53,9 @@ impl Program {
                 .transpose()?,
             scorer: exports("llm-bench:plugin/scorer@0.1.0")
                 .then(|| scorer::GuestIndices::new(&instance).map_err(unfit))
+                .transpose()?,
+            aggregator: exports("llm-bench:plugin/aggregator@0.1.0")
+                .then(|| aggregator::GuestIndices::new(&instance).map_err(unfit))
                 .transpose()?,
             instance,
         })
@@ -216,12 +220,12 @@ impl GuestRuntime {
             Ok(Ok(Err(error))) => Err(contract_error(&error)),
             Ok(Ok(Ok(output))) => Ok(output),
         };
-        let fuel = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        let burnt = call.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let state = store.data();
         let usage = GuestUsage {
-            fuel,
+            fuel: state.spent.fuel.saturating_add(burnt),
             peak_memory_bytes: state.limiter.peak_bytes(),
-            host_calls: state.budget.host_calls(),
+            host_calls: state.spent.host_calls.saturating_add(state.budget.host_calls()),
         };
         Finished { result, log: state.log.text(), usage }
     }

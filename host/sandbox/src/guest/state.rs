@@ -1,8 +1,10 @@
 //! What belongs to one call: the data of its store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use llm_bench_core::limits::Limits;
 use llm_bench_core::model::{ModelRequest, ModelResponse};
 use llm_bench_core::plugin::ModelAccess;
 use llm_bench_core::{Error, Result};
@@ -21,6 +23,14 @@ use super::wasi::{self, TimeView, VirtualTime};
 /// Host resources (models, streams, alarms) that a guest may hold at once.
 const RESOURCES: usize = 1024;
 
+/// What the finished steps of an aggregation took.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    pub(super) fuel: u64,
+    pub(super) computed: Duration,
+    pub(super) host_calls: u32,
+}
+
 /// The data of a store.
 pub(crate) struct GuestState {
     pub(super) limiter: Limiter,
@@ -30,6 +40,9 @@ pub(crate) struct GuestState {
     pub(super) models: Arc<Models>,
     pub(super) cancel: CancellationToken,
     pub(super) table: ResourceTable,
+    pub(super) limits: Limits,
+    /// What the steps before this one took: an aggregation has several.
+    pub(super) spent: Spent,
     time: VirtualTime,
     wasi: WasiCtx,
 }
@@ -54,6 +67,8 @@ impl GuestState {
             models: Arc::clone(&call.models),
             cancel,
             table,
+            limits,
+            spent: Spent::default(),
             wasi: wasi::context(call.seed, &log, &time),
             log,
             time,
@@ -71,7 +86,7 @@ impl WasiView for GuestState {
     }
 }
 
-/// For calls in which a plugin opens no model: `describe` and `metrics`.
+/// For calls in which a plugin opens no model: `describe`, `metrics`, and those of an aggregator.
 pub(crate) struct NoModels;
 
 #[async_trait]

@@ -17,7 +17,7 @@ use super::watch::Watch;
 use super::work::Output;
 use crate::convert::lift::shown;
 use crate::guest::{
-    BACKTRACE_CHARS, Broken, Budget, Finished, GuestRuntime, MESSAGE_CHARS, Models, handover_bytes,
+    BACKTRACE_CHARS, Broken, Budget, Finished, GuestRuntime, MESSAGE_CHARS, Models, handover_bytes, most_fuel,
 };
 
 /// What a message has besides what a guest hands over.
@@ -57,6 +57,8 @@ struct AtHand {
     cancel: CancellationToken,
     /// Whether a question is not answered yet.
     is_waiting: bool,
+    /// Whether it has had the last sample of what it aggregates.
+    is_fed: bool,
     /// Its share of the processor time that the child has used.
     computed: Duration,
     /// Its place among the guests that run at once, until the child is done with it.
@@ -116,6 +118,7 @@ impl Ledger {
             budget: Budget::new(limits),
             cancel,
             is_waiting: false,
+            is_fed: false,
             computed: Duration::ZERO,
             _place: place,
         };
@@ -208,10 +211,18 @@ impl Ledger {
         if call.is_waiting {
             return Err("it asked twice at once for one call".to_owned());
         }
+        if matches!(question, Question::Batch) {
+            if !call.models.is_corpus() || call.is_fed {
+                return Err("it asked for samples that it is not to have".to_owned());
+            }
+            // The child grants both anew for every batch. There are so many of these as the corpus has.
+            call.budget = Budget::new(call.limits);
+            call.computed = Duration::ZERO;
+        }
         // The child has counted the same, unless a stranger's code rules it.
         let counted = call.budget.count_call().and_then(|()| match &question {
             Question::Ask { request, .. } => call.budget.count_request(request),
-            Question::Open { .. } => Ok(()),
+            Question::Open { .. } | Question::Batch => Ok(()),
         });
         counted.map_err(|ended| format!("it asked for more than a call may: {ended}"))?;
         call.is_waiting = true;
@@ -226,6 +237,7 @@ impl Ledger {
             let Some(ledger) = ledger.upgrade() else { return };
             if let Some(call) = ledger.lock().calls.get_mut(&id) {
                 call.is_waiting = false;
+                call.is_fed |= matches!(answer, Answer::Batch(Ok(None)));
             }
             ledger.send(ToChild::Answer { id, answer });
         };
@@ -241,7 +253,8 @@ impl Ledger {
         drop(state);
         call.cancel.cancel();
         if let Some(sender) = call.end {
-            let _ = sender.send(bounded(end, &call.limits));
+            let fuel = if call.models.is_corpus() { most_fuel(&call.limits) } else { call.limits.fuel };
+            let _ = sender.send(bounded(end, &call.limits, fuel));
         }
         Ok(())
     }
@@ -307,6 +320,7 @@ impl Conversation for Ledger {
 async fn answer(models: &Models, question: Question, cancel: &CancellationToken) -> Answer {
     match question {
         Question::Open { part } => Answer::Opened(models.open(&part).await),
+        Question::Batch => Answer::Batch(models.next_batch().await),
         Question::Ask { part, request } => {
             Answer::Response(models.call(&part, request, cancel.child_token()).await)
         }
@@ -323,9 +337,9 @@ fn broken(error: &Error) -> Broken {
 }
 
 /// What a child says of a call, held against what a call can be.
-fn bounded(end: End, limits: &Limits) -> Finished<Output> {
+fn bounded(end: End, limits: &Limits, most_fuel: u64) -> Finished<Output> {
     let End { result, log, mut usage } = end;
-    usage.fuel = usage.fuel.min(limits.fuel);
+    usage.fuel = usage.fuel.min(most_fuel);
     usage.peak_memory_bytes = usage.peak_memory_bytes.min(limits.memory_bytes);
     let result = result.map_err(|Break { kind, message, backtrace }| Broken {
         kind,

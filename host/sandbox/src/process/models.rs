@@ -10,6 +10,7 @@ use llm_bench_process::pipes;
 use tokio::sync::oneshot;
 
 use super::protocol::{Answer, FromChild, Question};
+use crate::bindings::exports::llm_bench::plugin::aggregator::Scored;
 use crate::bindings::llm_bench::plugin::types::{Error, ErrorCode};
 
 /// What the guests of this process share to speak with the parent.
@@ -61,14 +62,23 @@ impl ParentModels {
         }
         match self.ask(Question::Open { part: part.to_owned() }).await? {
             Answer::Opened(answer) => answer,
-            Answer::Response(_) => Err(lost("another answer than was asked for")),
+            _ => Err(lost("another answer than was asked for")),
         }
     }
 
     pub(crate) async fn call(&self, part: &str, request: ModelRequest) -> Result<ModelResponse, Error> {
         match self.ask(Question::Ask { part: part.to_owned(), request }).await? {
             Answer::Response(answer) => answer,
-            Answer::Opened(_) => Err(lost("another answer than was asked for")),
+            _ => Err(lost("another answer than was asked for")),
+        }
+    }
+
+    /// The next samples to aggregate; none after the last.
+    pub(crate) async fn next_batch(&self) -> Result<Option<Vec<Scored>>, Error> {
+        match self.ask(Question::Batch).await? {
+            Answer::Batch(batch) => batch,
+            Answer::Response(Err(error)) => Err(error),
+            _ => Err(lost("another answer than was asked for")),
         }
     }
 

@@ -9,6 +9,7 @@ use llm_bench_process::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::work::{Output, Work};
+use crate::bindings::exports::llm_bench::plugin::aggregator::Scored;
 use crate::bindings::llm_bench::plugin::types;
 
 /// All that a child needs to know.
@@ -67,12 +68,16 @@ pub(super) enum Question {
         part: String,
         request: ModelRequest,
     },
+    /// The next samples to aggregate.
+    Batch,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Opened(Result<(), types::Error>),
     Response(Result<ModelResponse, types::Error>),
+    /// None after the last.
+    Batch(Result<Option<Vec<Scored>>, types::Error>),
 }
 
 /// How a call ended.

@@ -6,7 +6,7 @@ use wasmtime::component::Instance;
 
 use crate::bindings::llm_bench::plugin::types;
 use crate::guest::{Export, GuestState, Program};
-use crate::plugin::{Describe, Metrics, Score, Solve};
+use crate::plugin::{Aggregate, Describe, Metrics, Score, Solve};
 
 /// One of the exports that a plugin has, with its arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -15,6 +15,7 @@ pub(crate) enum Work {
     Metrics(Metrics),
     Solve(Solve),
     Score(Score),
+    Aggregate(Aggregate),
 }
 
 /// What the guest returned, as the contract has it. The outer result of the first two is what the exports' own output
@@ -41,6 +42,7 @@ impl Export for Work {
             Self::Metrics(work) => work.call(program, store, instance).await?.map(Output::Metrics),
             Self::Solve(work) => work.call(program, store, instance).await?.map(Output::Solution),
             Self::Score(work) => work.call(program, store, instance).await?.map(Output::Measurements),
+            Self::Aggregate(work) => work.call(program, store, instance).await?.map(Output::Measurements),
         })
     }
 }
@@ -67,4 +69,10 @@ macro_rules! portable {
     };
 }
 
-portable!(Describe => Described, Metrics => Metrics, Solve => Solution, Score => Measurements);
+portable!(
+    Describe => Described,
+    Metrics => Metrics,
+    Solve => Solution,
+    Score => Measurements,
+    Aggregate => Measurements
+);

@@ -30,7 +30,7 @@ async fn an_admitted_component_is_described_and_kept_in_private() {
     assert_eq!(admission.descriptor.name, "hostile");
     assert_eq!(admission.descriptor.parts, ["subject"]);
     assert_eq!(admission.descriptor.config_schema["properties"]["answer"]["x-gold"], true);
-    assert_eq!(admission.exports, Exports { solver: true, scorer: true, aggregator: false });
+    assert_eq!(admission.exports, Exports { solver: true, scorer: true, aggregator: true });
     assert!(admission.imports.contains(&"llm-bench:plugin/models@0.1.0".to_owned()));
     assert_eq!(admission.bytes, fs::metadata(plugin("hostile")).unwrap().len());
 

@@ -28,7 +28,7 @@ fn sandbox() -> WasmSandbox {
     .unwrap()
 }
 
-async fn isolated(name: &str) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
+pub(crate) async fn isolated(name: &str) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
     let sandbox = sandbox();
     let digest = sandbox.admit(&plugin(name)).await.unwrap().digest;
     let plugin = sandbox.load(&digest).await.unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 mod admission;
+mod aggregation;
 #[expect(dead_code, reason = "the corpus of broken files uses the rest")]
 mod bomb;
 mod built_in;

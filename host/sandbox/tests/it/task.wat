@@ -26,7 +26,7 @@
     (field "code" $error-code) (field "message" string) (field "detail" (option string))))
   (export $error "error" (type $error'))
   (type $aggregation' (enum
-    "mean" "sum" "median" "weighted-mean" "perplexity" "weighted-perplexity" "bits-per-byte"))
+    "mean" "sum" "median" "weighted-mean" "perplexity" "weighted-perplexity" "bits-per-byte" "corpus"))
   (export $aggregation "aggregation" (type $aggregation'))
   (type $metric' (record
     (field "name" string) (field "filter" (option string)) (field "description" string)

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use llm_bench_core::statistics::REPLICATES;
 
+use super::plain;
 use crate::view::{AgreementView, BenchmarkView, GroupView, MemberView, MetricView, SourceView};
 
 /// A table with a header; the columns named in `right` hold numbers.
@@ -63,6 +64,11 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
                     text,
                     "± of {name}: {replicates} bootstrap replicates instead of {REPLICATES}, for the many samples"
                 );
+            }
+        }
+        for metric in &view.metrics {
+            if let Some(reason) = &metric.reason {
+                let _ = writeln!(text, "{}: {}", name(metric), plain::message(reason));
             }
         }
         text.push('\n');

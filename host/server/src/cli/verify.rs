@@ -26,7 +26,8 @@ bit for bit; with the gold answer of another sample; and blank, without an answe
 answers differ, a metric uses the gold answer if the own one is better by more than two standard errors of the paired
 difference. It ignores the gold answer if it is not, and every sample keeps its value, or 90 % of what is earned (the sum
 of the smaller values over that of the own ones) is earned with the others' gold answers too. Fewer than 20 such
-samples, or a model that guesses, leave it unclear.
+samples, or a model that guesses, leave it unclear. A metric of the whole corpus, which has one value a pass, uses the
+gold answer if others' keep less than 90 % of it, and ignores it if they keep all of it.
 
 Exit codes: 0 all is well, 1 a stored score did not come out again or a metric ignores the gold answer, 2 wrong usage.";
 
@@ -58,6 +59,10 @@ fn for_people(view: &VerificationView) -> String {
     } else {
         format!("NOT as stored when scored again: {}\n", table::differing(&view.agreement))
     };
+    for metric in view.metrics.iter().filter(|metric| metric.differs) {
+        let name = table::metric_name(&metric.name, metric.filter.as_deref());
+        let _ = writeln!(text, "NOT as stored when computed again: {name}");
+    }
     if view.unsolved > 0 {
         let _ = writeln!(text, "{} samples have no solution to score", view.unsolved);
     }

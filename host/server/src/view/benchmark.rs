@@ -6,8 +6,8 @@ use llm_bench_core::benchmark::{Benchmark, Metric, Speed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::SourceView;
 use super::hardware::HardwareSummaryView;
+use super::{FailureView, SourceView};
 
 /// One evaluation of a model on a dataset by a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -60,6 +60,9 @@ pub struct BenchmarkView {
     pub metrics: Vec<MetricView>,
     pub speed: Option<SpeedView>,
     pub hardware: Option<HardwareSummaryView>,
+    /// Why the metrics of the whole corpus have no value, where the plugin's aggregator failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation_failure: Option<FailureView>,
     /// Failed samples by kind.
     pub failures: BTreeMap<String, u64>,
     /// Why the benchmark failed.
@@ -97,9 +100,12 @@ pub struct MetricView {
     pub bootstrap_replicates: Option<u32>,
     /// 95 % interval, low then high.
     pub ci95: Option<[f64; 2]>,
-    /// Samples that have a value.
+    /// Samples that have a value; of a metric of the whole corpus, the samples that it is of.
     pub count: u64,
     pub higher_is_better: bool,
+    /// Of a metric of the whole corpus: why it has no value, or what its plugin says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How fast it went, over the seconds spent executing. Token counts are of the model's own answers. The rates are null
@@ -163,6 +169,9 @@ impl From<Benchmark> for BenchmarkView {
                 .unwrap_or_default(),
             speed: outcome.map(|outcome| SpeedView::from(outcome.speed)),
             hardware: outcome.and_then(|outcome| outcome.hardware.clone()).map(HardwareSummaryView::from),
+            aggregation_failure: outcome
+                .and_then(|outcome| outcome.aggregation_failure.clone())
+                .map(FailureView::from),
             failures: outcome
                 .map(|outcome| {
                     outcome.failures.iter().map(|(kind, n)| (kind.as_str().to_owned(), *n)).collect()
@@ -178,9 +187,18 @@ impl From<Benchmark> for BenchmarkView {
 
 impl From<Metric> for MetricView {
     fn from(metric: Metric) -> Self {
-        let Metric { name, filter, value, stderr, bootstrap_replicates, ci95, count, higher_is_better } =
-            metric;
-        Self { name, filter, value, stderr, bootstrap_replicates, ci95, count, higher_is_better }
+        let Metric {
+            name,
+            filter,
+            value,
+            stderr,
+            bootstrap_replicates,
+            ci95,
+            count,
+            higher_is_better,
+            reason,
+        } = metric;
+        Self { name, filter, value, stderr, bootstrap_replicates, ci95, count, higher_is_better, reason }
     }
 }
 

@@ -114,12 +114,12 @@ pub struct TimingsView {
     pub decode_ms: f64,
 }
 
-/// Why a sample has no result.
+/// Why a sample, or a corpus, has no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureView {
     /// `fuel-exhausted`, `memory-limit`, `timeout`, `trap`, `plugin-error`, ….
     pub kind: String,
-    /// `read`, `solve` or `score`.
+    /// `read`, `solve`, `score` or `aggregate`.
     #[schema(value_type = String)]
     pub phase: Phase,
     pub message: String,

@@ -48,9 +48,13 @@ pub struct VerifiedMetricView {
     /// The share of what these samples earn that they earn with the others' gold answers too: Σ min / Σ. Null where
     /// nothing is earned, or less is better.
     pub kept: Option<f64>,
+    /// Whether it did not come out again as it was stored: of a metric of the whole corpus.
+    pub differs: bool,
     /// `uses-gold`: the gain is more than two standard errors. `ignores-gold`: it is not, and every value stays the
     /// same, or 0.9 of what is earned is kept. `unclear`: neither, or fewer than 20 samples. `needs-model`: unclear,
-    /// because the scorer asks a model what is not recorded. `not-shuffled`: there was nothing to shuffle.
+    /// because the scorer asks a model what is not recorded. `not-shuffled`: there was nothing to shuffle. A metric of the
+    /// whole corpus has one value a pass: `uses-gold` where others' gold answers keep less than 0.9 of it,
+    /// `ignores-gold` where they keep all of it.
     pub verdict: String,
     /// The verdict in a sentence.
     pub reason: String,
@@ -115,6 +119,7 @@ impl From<VerifiedMetric> for VerifiedMetricView {
             gain,
             gain_stderr,
             kept,
+            differs,
             verdict,
             reason,
         } = metric;
@@ -129,6 +134,7 @@ impl From<VerifiedMetric> for VerifiedMetricView {
             gain,
             gain_stderr,
             kept,
+            differs,
             verdict: verdict.as_str().to_owned(),
             reason,
         }

@@ -130,6 +130,7 @@ pub(super) async fn request_cancel(storage: &Storage, id: BenchmarkId, at: Times
     }
     if is_idle {
         let outcome = Outcome {
+            aggregation_failure: None,
             metrics: Vec::new(),
             failures: sample::failures(&mut *transaction, id).await?,
             speed: Speed::default(),

@@ -8,7 +8,7 @@ use llm_bench_core::benchmark::{
 use llm_bench_core::hardware::{GpuInfo, Gpus, HardwareInfo, HardwareSummary};
 use llm_bench_core::id::{BenchmarkId, WorkerId};
 use llm_bench_core::rescore::Agreement;
-use llm_bench_core::sample::{FailureCounts, FailureKind};
+use llm_bench_core::sample::{Failure, FailureCounts, FailureKind, Phase};
 
 use crate::common::{Database, at, benchmark, completed, failed, split};
 
@@ -24,6 +24,7 @@ fn outcome() -> Outcome {
                 ci95: Some([f64::NEG_INFINITY, 1.0]),
                 count: 999,
                 higher_is_better: true,
+                reason: None,
             },
             Metric {
                 name: "perplexity".to_owned(),
@@ -34,8 +35,16 @@ fn outcome() -> Outcome {
                 ci95: None,
                 count: 1,
                 higher_is_better: false,
+                reason: Some("of a corpus".to_owned()),
             },
         ],
+        aggregation_failure: Some(Failure {
+            kind: FailureKind::Trap,
+            phase: Phase::Aggregate,
+            message: "it panicked".to_owned(),
+            backtrace: None,
+            log: Some("a line".to_owned()),
+        }),
         failures: FailureCounts::from([(FailureKind::Trap, 1)]),
         speed: Speed { active_s: 1.5, samples_per_s: Some(666.6), ..Speed::default() },
         hardware: Some(HardwareSummary {

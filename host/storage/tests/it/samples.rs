@@ -107,6 +107,21 @@ async fn finished_rows_are_given_as_runs() {
 }
 
 #[tokio::test]
+async fn completed_samples_come_page_by_page_without_the_failed_and_without_calls() {
+    let database = Database::new().await;
+    let (id, worker) = database.running().await;
+    let mixed = [completed(7), failed(1, FailureKind::Trap), completed(0), failed(8, FailureKind::Trap)];
+    database.benchmarks().record_samples(id, worker, &mixed, 0).await.unwrap();
+    let bare = |index| SampleRecord { calls: Vec::new(), ..completed(index) };
+    let first = database.benchmarks().completed(id, None, 1).await.unwrap();
+    assert_eq!((first.items, first.next), (vec![bare(0)], Some((0, 0))));
+    let second = database.benchmarks().completed(id, first.next, 1).await.unwrap();
+    assert_eq!((second.items, second.next), (vec![bare(7)], None));
+    let none = database.benchmarks().completed(BenchmarkId::new(), None, 10).await.unwrap();
+    assert_eq!(none.items, []);
+}
+
+#[tokio::test]
 async fn measurements_are_those_of_completed_samples_in_dataset_order() {
     let database = Database::new().await;
     let (id, worker) = database.running().await;

@@ -40,7 +40,7 @@ fn passage(raw: types::Passage) -> Result<Passage, Wrong> {
 pub(crate) fn measurements(raw: Vec<types::Measurement>, limits: &Limits) -> Result<Vec<Measurement>, Wrong> {
     let (count, most) = (raw.len(), limits.measurements);
     if count > most as usize {
-        return Err(format!("it returned {count} measurements for one sample; the limit is {most}"));
+        return Err(format!("it returned {count} measurements; the limit is {most}"));
     }
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let size = raw.iter().map(|raw| raw.metric.len() + text(&raw.filter) + text(&raw.reason) + 16).sum();
