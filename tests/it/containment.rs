@@ -113,5 +113,16 @@ async fn what_is_not_a_plugin_is_refused_with_a_reason() {
     let plugins = host.get("/api/v1/plugins").await;
     let names: Vec<_> =
         plugins["items"].as_array().unwrap().iter().map(|plugin| plugin["name"].clone()).collect();
-    assert_eq!(names, ["answer-match", "generate-until", "log-likelihood", "multiple-choice", "perplexity"]);
+    assert_eq!(
+        names,
+        [
+            "answer-match",
+            "dialogue",
+            "generate-until",
+            "log-likelihood",
+            "multiple-choice",
+            "perplexity",
+            "retrieval"
+        ]
+    );
 }

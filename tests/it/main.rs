@@ -11,6 +11,7 @@ mod command_line;
 mod comparison;
 mod containment;
 mod lifecycle;
+mod corpus;
 mod model_cache;
 #[cfg(target_os = "linux")]
 mod model_processes;

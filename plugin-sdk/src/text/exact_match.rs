@@ -38,7 +38,15 @@ impl ExactMatch {
         targets.into_iter().any(|target| self.reduce(target) == answer)
     }
 
-    fn reduce(&self, text: &str) -> String {
+    /// The text without what does not matter: two that match have the same.
+    ///
+    /// ```
+    /// use llm_bench_plugin_sdk::text::ExactMatch;
+    ///
+    /// let lenient = ExactMatch { ignore_case: true, ignore_punctuation: true, ..ExactMatch::default() };
+    /// assert_eq!(lenient.reduce("In Paris!"), "in paris");
+    /// ```
+    pub fn reduce(&self, text: &str) -> String {
         let mut text = self
             .regexes_to_ignore
             .iter()

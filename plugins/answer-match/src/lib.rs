@@ -1,10 +1,14 @@
 //! Judges the answer of any solver by the gold answer: a scorer without a solver.
 
+mod classes;
+
 use llm_bench_plugin_sdk::prelude::*;
 use llm_bench_plugin_sdk::text::ExactMatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use classes::Classes;
 
 /// The plugin.
 pub struct AnswerMatch;
@@ -21,11 +25,13 @@ pub struct Config {
     pub choices: Option<String>,
     /// What does not matter. White space around an answer never does.
     pub ignoring: ExactMatch,
+    /// Whether the gold answers are classes, whose macro F1 is wanted too.
+    pub macro_f1: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { answer: "answer".into(), choices: None, ignoring: ExactMatch::default() }
+        Self { answer: "answer".into(), choices: None, ignoring: ExactMatch::default(), macro_f1: false }
     }
 }
 
@@ -38,8 +44,15 @@ impl Plugin for AnswerMatch {
         description!()
     }
 
-    fn metrics(_config: &Config) -> Result<Vec<Metric>> {
-        Ok(vec![Metric::mean("answer_match", "share of answers that equal a gold answer")])
+    fn metrics(config: &Config) -> Result<Vec<Metric>> {
+        let mut metrics = vec![Metric::mean("answer_match", "share of answers that equal a gold answer")];
+        if config.macro_f1 {
+            metrics.push(Metric::corpus(
+                classes::MACRO_F1,
+                "mean of the F1 of each class that is a gold answer or was given as one, as scikit-learn's f1_score",
+            ));
+        }
+        Ok(metrics)
     }
 }
 
@@ -50,15 +63,20 @@ impl Scorer for AnswerMatch {
         solution: &Solution,
         target: &Row,
     ) -> Result<Vec<Measurement>> {
-        let Config { answer: column, choices, ignoring } = &context.config;
-        let choices = choices.as_ref().map(|choices| sample.input.texts(choices)).transpose()?;
-        let gold = target.value(column)?;
-        let golds = gold.as_array().map_or(std::slice::from_ref(gold), Vec::as_slice);
-        let golds: Vec<String> =
-            golds.iter().map(|gold| text(gold, choices.as_deref(), column)).collect::<Result<_>>()?;
-        let is_right = ignoring.matches(solution.text()?.trim(), golds.iter().map(|gold| gold.trim()));
+        let golds = golds(&context.config, &sample.input, target)?;
+        let is_right =
+            context.config.ignoring.matches(solution.text()?.trim(), golds.iter().map(|gold| gold.trim()));
         Ok(vec![Measurement::of("answer_match", f64::from(u8::from(is_right)))])
     }
+}
+
+/// The gold answers.
+fn golds(config: &Config, input: &Row, target: &Row) -> Result<Vec<String>> {
+    let Config { answer: column, choices, .. } = config;
+    let choices = choices.as_ref().map(|choices| input.texts(choices)).transpose()?;
+    let gold = target.value(column)?;
+    let golds = gold.as_array().map_or(std::slice::from_ref(gold), Vec::as_slice);
+    golds.iter().map(|gold| text(gold, choices.as_deref(), column)).collect()
 }
 
 /// The text of a gold answer, which may be the number of a choice.
@@ -75,11 +93,11 @@ fn text(gold: &Value, choices: Option<&[&str]>, column: &str) -> Result<String> 
     }
 }
 
-export_scorer!(AnswerMatch);
+export_scorer!(AnswerMatch, aggregator);
 
 #[cfg(test)]
 mod tests {
-    use llm_bench_plugin_sdk::testing::Case;
+    use llm_bench_plugin_sdk::testing::{self, Case};
     use serde_json::json;
 
     use super::*;
@@ -114,6 +132,48 @@ mod tests {
         let beyond = case(json!({"choices": "choices"}), &json!(2));
         let error = beyond.score::<AnswerMatch>(&Solution::answer("x")).unwrap_err();
         assert_eq!(error.message, "column `answer`: 2 is not the number of a choice");
+    }
+
+    fn macro_f1(pairs: &[(&str, &str)]) -> Option<f64> {
+        let config = json!({"macro_f1": true, "ignoring": {"ignore_case": true}});
+        let samples = pairs
+            .iter()
+            .map(|(gold, answer)| (case(config.clone(), &json!(gold)), Solution::answer(*answer)));
+        let measured = testing::aggregate::<AnswerMatch>(&samples.collect::<Vec<_>>()).unwrap();
+        assert_eq!(measured.len(), 1);
+        measured[0].value
+    }
+
+    #[test]
+    fn macro_f1_is_the_mean_over_the_classes_that_were_wanted_or_given() {
+        // f1_score([..], [..], average="macro") of scikit-learn: 0.8, 0.5 and 0 of cat, dog and bird.
+        let pairs = [
+            ("cat", "Cat"),
+            ("cat", "cat"),
+            ("cat", "bird"),
+            ("dog", "dog"),
+            ("dog", " bird"),
+            ("dog", "bird"),
+        ];
+        let expected = (0.8 + 0.5 + 0.0) / 3.0;
+        assert!((macro_f1(&pairs).unwrap() - expected).abs() < 1e-12);
+        assert_eq!(macro_f1(&[("cat", "cat"), ("dog", "dog")]), Some(1.0));
+        assert_eq!(macro_f1(&[("cat", "dog"), ("dog", "cat")]), Some(0.0));
+    }
+
+    #[test]
+    fn free_answers_are_no_classes() {
+        let config = json!({"macro_f1": true});
+        let samples: Vec<_> = (0..2000)
+            .map(|number| {
+                (case(config.clone(), &json!("Rome")), Solution::answer(format!("answer {number}")))
+            })
+            .collect();
+        let error = testing::aggregate::<AnswerMatch>(&samples).unwrap_err();
+        assert_eq!(error.message, "the answers are of more than 1000 classes: they are no labels");
+        let several = [(case(config, &json!(["Rome", "Roma"])), Solution::answer("Rome"))];
+        let error = testing::aggregate::<AnswerMatch>(&several).unwrap_err();
+        assert_eq!(error.message, "column `answer`: has 2 gold answers; macro F1 is of one class a sample");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use llm_bench_plugin_sdk::prelude::*;
-use llm_bench_plugin_sdk::text::{ExactMatch, Pattern};
+use llm_bench_plugin_sdk::text::{Bleu, Chrf, ExactMatch, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,10 @@ pub struct Settings {
     pub regexes_to_ignore: Vec<Pattern>,
     /// What to measure.
     pub metrics: Vec<Judgement>,
+    /// How `bleu` is computed.
+    pub bleu: Bleu,
+    /// How `chrf` is computed.
+    pub chrf: Chrf,
 }
 
 /// How an answer is compared with the gold ones.
@@ -53,6 +57,10 @@ pub enum Judgement {
     F1,
     /// One of them stands in it, whatever the case of its letters.
     Contains,
+    /// BLEU of all answers together, as sacrebleu computes it.
+    Bleu,
+    /// chrF of all answers together, as sacrebleu computes it.
+    Chrf,
 }
 
 impl TaskSettings for Settings {}
@@ -74,6 +82,8 @@ impl Default for Settings {
             ignore_numbers: false,
             regexes_to_ignore: Vec::new(),
             metrics: vec![Judgement::ExactMatch],
+            bleu: Bleu::default(),
+            chrf: Chrf::default(),
         }
     }
 }
@@ -118,12 +128,19 @@ impl Settings {
 }
 
 impl Judgement {
+    /// Whether it is of all answers together.
+    pub(crate) fn is_of_corpus(self) -> bool {
+        matches!(self, Self::Bleu | Self::Chrf)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ExactMatch => "exact_match",
             Self::Em => "em",
             Self::F1 => "f1",
             Self::Contains => "contains",
+            Self::Bleu => "bleu",
+            Self::Chrf => "chrf",
         }
     }
 
@@ -135,6 +152,8 @@ impl Judgement {
             Self::Contains => {
                 "share of answers in which a right one stands, whatever the case of its letters"
             }
+            Self::Bleu => "BLEU of all answers together against the right ones, 0 to 100, as sacrebleu",
+            Self::Chrf => "chrF of all answers together against the right ones, 0 to 100, as sacrebleu",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The definitions are those of lm-evaluation-harness 0.4.13 (`output_type: generate_until`) and of `SQuAD`.
 
 mod config;
+mod corpus;
 mod filter;
 
 use llm_bench_plugin_sdk::prelude::*;
@@ -28,9 +29,12 @@ impl Plugin for GenerateUntil {
     fn metrics(config: &Self::Config) -> Result<Vec<Metric>> {
         let config = &config.task;
         config.check()?;
-        let metric = |filter: Option<&Filter>, judgement: &Judgement| Metric {
-            filter: filter.map(|filter| filter.name.clone()),
-            ..Metric::mean(judgement.name(), judgement.description())
+        let metric = |filter: Option<&Filter>, judgement: &Judgement| {
+            let new = if judgement.is_of_corpus() { Metric::corpus } else { Metric::mean };
+            Metric {
+                filter: filter.map(|filter| filter.name.clone()),
+                ..new(judgement.name(), judgement.description())
+            }
         };
         Ok(config
             .readings()
@@ -84,9 +88,7 @@ impl Scorer for GenerateUntil {
         let exact_match = config.exact_match();
         let mut measurements = Vec::new();
         for filter in config.readings() {
-            let answer =
-                filter.map_or(solution.text()?, |filter| filter.read(solution.text().unwrap_or_default()));
-            let answer = if config.strip { strip(answer) } else { answer };
+            let answer = read(config, filter, solution)?;
             for judgement in &config.metrics {
                 let measurement = match judgement {
                     Judgement::ExactMatch => {
@@ -95,6 +97,7 @@ impl Scorer for GenerateUntil {
                     Judgement::Em => Measurement::of("em", squad_exact_match(answer, targets())),
                     Judgement::F1 => Measurement::of("f1", squad_f1(answer, targets())),
                     Judgement::Contains => Measurement::of("contains", contains(answer, targets())),
+                    Judgement::Bleu | Judgement::Chrf => continue,
                 };
                 measurements
                     .push(Measurement { filter: filter.map(|filter| filter.name.clone()), ..measurement });
@@ -102,6 +105,13 @@ impl Scorer for GenerateUntil {
         }
         Ok(measurements)
     }
+}
+
+/// The answer as a filter reads it; as it is without one.
+fn read<'s>(config: &'s Settings, filter: Option<&'s Filter>, solution: &'s Solution) -> Result<&'s str> {
+    let answer = solution.text()?;
+    let answer = filter.map_or(answer, |filter| filter.read(answer));
+    Ok(if config.strip { strip(answer) } else { answer })
 }
 
 /// The right answers: at least one.
@@ -133,7 +143,7 @@ fn targets(config: &Settings, input: &Row, target: &Row) -> Result<Vec<String>> 
     Ok(texts)
 }
 
-export_task!(GenerateUntil);
+export_task!(GenerateUntil, aggregator);
 
 #[cfg(test)]
 mod tests;

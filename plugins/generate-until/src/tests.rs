@@ -142,3 +142,71 @@ fn a_config_that_makes_no_sense_is_refused() {
         assert!(error.message.starts_with("config: "), "{config}: {error}");
     }
 }
+
+/// A part of the values of sacrebleu that `plugin-sdk/tests/golden/record_text_metrics.py` records.
+#[derive(serde::Deserialize)]
+struct Golden {
+    texts: Vec<GoldenText>,
+    corpora: Vec<GoldenCorpus>,
+}
+
+#[derive(serde::Deserialize)]
+struct GoldenText {
+    hypothesis: String,
+    references: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct GoldenCorpus {
+    texts: Vec<usize>,
+    bleu: f64,
+    bleu_char: f64,
+    chrf: f64,
+    chrf_plus_plus: f64,
+}
+
+#[test]
+fn bleu_and_chrf_of_all_answers_are_sacrebleus_corpus_scores() {
+    let recorded = include_str!("../../../plugin-sdk/tests/golden/text_metrics.json");
+    let golden: Golden = serde_json::from_str(recorded).unwrap();
+    let plain = json!({"metrics": ["bleu", "exact_match", "chrf"], "strip": false});
+    let varied = json!({
+        "metrics": ["bleu", "chrf"], "strip": false, "bleu": {"tokenizer": "char"}, "chrf": {"word_order": 2},
+    });
+    for corpus in &golden.corpora {
+        let expected =
+            [(&plain, corpus.bleu, corpus.chrf), (&varied, corpus.bleu_char, corpus.chrf_plus_plus)];
+        for (config, bleu, chrf) in expected {
+            let samples = corpus.texts.iter().map(|text| {
+                let GoldenText { hypothesis, references } = &golden.texts[*text];
+                let case = Case {
+                    config: config.clone(),
+                    target: json!({ "answer": references }),
+                    ..capital(json!({}))
+                };
+                (case, Solution::answer(hypothesis))
+            });
+            let measured = testing::aggregate::<GenerateUntil>(&samples.collect::<Vec<_>>()).unwrap();
+            for (measured, (name, expected)) in measured.iter().zip([("bleu", bleu), ("chrf", chrf)]) {
+                let value = measured.value.unwrap();
+                assert_eq!(measured.metric, name);
+                assert!((value - expected).abs() <= 1e-9 * expected, "{name}: {value}, not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_way_to_read_the_answers_makes_a_corpus_of_its_own() {
+    let filters =
+        json!([{"name": "last", "regex": "\\w+", "select": -1}, {"name": "strict", "regex": "is (\\w+)"}]);
+    let config = json!({"metrics": ["contains", "chrf"], "filters": filters});
+    let samples = [(capital(config.clone()), Solution::answer("It is Paris of course"))];
+    let measured = testing::aggregate::<GenerateUntil>(&samples).unwrap();
+    let of = |filter: &str| measured.iter().find(|found| found.filter.as_deref() == Some(filter)).unwrap();
+    assert_eq!((measured.len(), of("strict").value), (2, Some(100.0)));
+    assert!(of("last").value.unwrap() < 20.0);
+    // A sample has no value of a metric of the corpus.
+    let scored = capital(config).score::<GenerateUntil>(&samples[0].1).unwrap();
+    assert!(scored.iter().all(|measurement| measurement.metric == "contains"));
+}
