@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use llm_bench_core::limits::Limits;
+use llm_bench_core::limits::{Budget, Limits};
 use llm_bench_core::model::{ModelRequest, Prompt};
 use llm_bench_core::plugin::{Aggregation, GuestCall};
-use llm_bench_core::sample::{Context, Example, FailureKind};
+use llm_bench_core::sample::{Context, Example, FailureKind, Passage, Solution};
 use llm_bench_core::{Error, ErrorKind};
 use serde_json::json;
 
@@ -134,4 +134,32 @@ async fn many_samples_wait_for_few_places_and_all_are_solved() {
     for task in tasks {
         assert!(task.await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn retrieval_judges_the_passages_of_any_solver_and_a_solution_without_any() {
+    let plugin = load("retrieval").await;
+    let config = json!({"metrics": ["ndcg", "mrr"], "cutoffs": [2]});
+    let limits = Limits::of(Budget::Small);
+    let names: Vec<_> =
+        plugin.metrics(&config, &limits).await.unwrap().into_iter().map(|metric| metric.name).collect();
+    assert_eq!(names, ["ndcg_at_2", "mrr"]);
+    let passage = |id: &str, score| Passage { id: id.into(), text: "a text".into(), score };
+    let score = async |passages| {
+        let solution = Solution { passages, ..Solution::default() };
+        let target = row(json!({"relevant": {"first": 1, "second": 2}}));
+        let scored = plugin.score(
+            call(config.clone(), Arc::new(Scripted::default())),
+            sample(json!({"question": "?"})),
+            solution,
+            target,
+        );
+        let measured = scored.await.result.unwrap();
+        measured.into_iter().map(|measurement| measurement.value.unwrap()).collect::<Vec<_>>()
+    };
+    let discount = 1.0 / 3.0_f64.log2();
+    let found = score(vec![passage("none", 0.5), passage("first", 0.25), passage("second", 0.125)]).await;
+    assert!((found[0] - discount / (2.0 + discount)).abs() < 1e-12, "{found:?}");
+    assert_eq!(found[1].to_bits(), 0.5_f64.to_bits());
+    assert!(score(vec![]).await.iter().all(|value| *value == 0.0));
 }
