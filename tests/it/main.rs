@@ -10,8 +10,8 @@ mod authors;
 mod command_line;
 mod comparison;
 mod containment;
-mod lifecycle;
 mod corpus;
+mod lifecycle;
 mod model_cache;
 #[cfg(target_os = "linux")]
 mod model_processes;

@@ -314,7 +314,7 @@ mod tests {
         let mut aggregator = Aggregator::new(declarations.to_vec());
         aggregator.add(&measured("acc", Some(0.5), None));
         let mut metrics = aggregator.finish();
-        let outcome = GuestOutcome { result, usage: crate::sample::GuestUsage::default() };
+        let outcome = GuestOutcome { result, usage: crate::sample::GuestUsage::default(), log: None };
         let corpus = OfCorpus::new(count, outcome, &declarations);
         corpus.complete(&declarations, &mut metrics);
         (metrics, corpus.failure())
