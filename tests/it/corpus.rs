@@ -81,9 +81,9 @@ fn a_scorer_s_macro_f1_is_that_of_the_stored_answers() {
         "--task",
         "multiple-choice",
         "--dataset",
-        "capitals",
+        "arithmetic",
         "--limit",
-        "40",
+        "200",
     ];
     let (first, samples) = run_with_samples(data.path(), &arguments);
     let config = r#"{"choices": "choices", "macro_f1": true}"#;
@@ -92,7 +92,7 @@ fn a_scorer_s_macro_f1_is_that_of_the_stored_answers() {
         run_with_samples(data.path(), &["rescore", id, "--scorer", "answer-match", "--config", config]);
 
     let rows = std::fs::read_to_string(
-        crate::support::target_folder().join("share/llm-bench/datasets/capitals/test.jsonl"),
+        crate::support::target_folder().join("share/llm-bench/datasets/arithmetic/test.jsonl"),
     );
     let rows: Vec<Value> = rows.unwrap().lines().map(|row| serde_json::from_str(row).unwrap()).collect();
     let mut counts: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
@@ -110,7 +110,7 @@ fn a_scorer_s_macro_f1_is_that_of_the_stored_answers() {
     let f1: f64 = counts.values().map(|[right, all]| right / all).sum();
     let expected = f1 / counts.len() as f64;
     assert!((metric(&judged, "macro_f1") - expected).abs() < 1e-12, "{judged:#}");
-    assert!(expected > 0.0 && expected < 1.0, "one that tells something");
+    assert!((0.5..1.0).contains(&expected), "some answer is wrong");
 }
 
 fn attack(behaviour: &str) -> Value {

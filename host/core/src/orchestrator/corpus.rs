@@ -1,6 +1,6 @@
 //! Metrics of the whole corpus: the completed samples, with their rows, on their way to the plugin's aggregator.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::{pending, try_join};
@@ -11,15 +11,16 @@ use tokio_util::sync::CancellationToken;
 use super::Orchestrator;
 use super::lease::LeaseKeeper;
 use super::sample::derive_seed;
-use crate::benchmark::{Benchmark, Metric, Plan};
+use crate::benchmark::{Benchmark, Metric};
 use crate::dataset::{NumberedRow, RowResult, rename};
+use crate::limits::Limits;
 use crate::model::{ModelRequest, ModelResponse};
 use crate::plugin::gold::split_row;
 use crate::plugin::{
     GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration, ModelAccess, ScoredSample, ScoredSamples,
 };
 use crate::sample::{Context, Failure, FailureKind, Measurement, Phase, Sample, SampleRecord};
-use crate::{Error, Result};
+use crate::{Error, Json, Result};
 
 /// Samples that are read from the store at once.
 const SAMPLES_AT_ONCE: u32 = 64;
@@ -69,7 +70,8 @@ impl Orchestrator {
         // However this ends, the guest does with it.
         let _ended = cancel.clone().drop_guard();
         let (feeder, samples) = Feeder::new();
-        let aggregating = async { Ok(aggregate(&*plugin, plan, &cancel, samples).await) };
+        let aggregating =
+            async { Ok(aggregate(&*plugin, &plan.config, (plan.seed, plan.limits), &cancel, samples).await) };
         let interrupted = async {
             match lease {
                 Some(lease) => lease.ended().await,
@@ -106,9 +108,11 @@ impl Orchestrator {
             for record in page.items {
                 // Several repeats are of one row.
                 if row.as_ref().is_none_or(|row| row.index != record.index) {
-                    row = Some(row_of(&mut rows, record.index, plan).await.map_err(Trouble::Rows)?);
+                    row =
+                        Some(row_of(&mut rows, record.index, &plan.split.name).await.map_err(Trouble::Rows)?);
                 }
-                let Some(scored) = row.clone().and_then(|row| scored(row, record, plan, &gold)) else {
+                let Some(scored) = row.clone().and_then(|row| scored(row, record, &plan.columns, &gold))
+                else {
                     continue;
                 };
                 if !feeder.feed(scored).await {
@@ -124,7 +128,11 @@ impl Orchestrator {
 }
 
 /// Reads on to a row that was evaluated.
-async fn row_of(rows: &mut BoxStream<'static, RowResult>, index: u64, plan: &Plan) -> Result<NumberedRow> {
+pub(super) async fn row_of(
+    rows: &mut BoxStream<'static, RowResult>,
+    index: u64,
+    split: &str,
+) -> Result<NumberedRow> {
     while let Some(row) = rows.next().await {
         match row? {
             Ok(row) if row.index == index => return Ok(row),
@@ -132,18 +140,18 @@ async fn row_of(rows: &mut BoxStream<'static, RowResult>, index: u64, plan: &Pla
             _ => {}
         }
     }
-    let message = format!("split `{}` no longer has row {index}, which was evaluated", plan.split.name);
+    let message = format!("split `{split}` no longer has row {index}, which was evaluated");
     Err(Error::conflict("dataset-changed", message))
 }
 
 /// None for a sample without a solution, which no completed one is.
-fn scored(
+pub(super) fn scored(
     row: NumberedRow,
     record: SampleRecord,
-    plan: &Plan,
+    columns: &BTreeMap<String, String>,
     gold: &BTreeSet<String>,
 ) -> Option<ScoredSample> {
-    let (input, target) = split_row(rename(row.row, &plan.columns), gold);
+    let (input, target) = split_row(rename(row.row, columns), gold);
     let SampleRecord { index, repeat, measurements, .. } = record;
     let sample = Sample { index, input, repeat };
     Some(ScoredSample {
@@ -180,17 +188,18 @@ impl Feeder {
     }
 }
 
-/// One aggregation, over the samples that come.
+/// One aggregation, over the samples that come. Seed and limits are the benchmark's.
 pub(super) async fn aggregate(
     plugin: &dyn LoadedPlugin,
-    plan: &Plan,
+    config: &Json,
+    (seed, limits): (u64, Limits),
     cancel: &CancellationToken,
     samples: ScoredSamples,
 ) -> GuestOutcome<Vec<Measurement>> {
     let call = GuestCall {
-        context: Arc::new(Context { config: plan.config.clone(), examples: Vec::new(), seed: plan.seed }),
-        limits: plan.limits,
-        seed: derive_seed(plan.seed, &[AGGREGATION]),
+        context: Arc::new(Context { config: config.clone(), examples: Vec::new(), seed }),
+        limits,
+        seed: derive_seed(seed, &[AGGREGATION]),
         models: Arc::new(NoModels),
         cancel: cancel.child_token(),
     };

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::try_join;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Orchestrator;
+use super::corpus::{self, Feeder, OfCorpus, row_of, scored};
 use super::examples::Examples;
 use super::order::{check_gold, check_granted, planned_rows};
 use super::recorder::{LentModel, Part, Parts};
 use super::sample::{Record, SampleRunner, Trial};
 use crate::answers::Answers;
 use crate::benchmark::Metric;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Split};
 use crate::id::BenchmarkId;
 use crate::limits::Limits;
 use crate::model::Model;
@@ -91,7 +93,7 @@ impl Orchestrator {
             metrics: metrics.clone(),
             plugin,
             parts: Arc::new(parts),
-            examples: Examples::none(order.config, order.seed),
+            examples: Examples::none(order.config.clone(), order.seed),
             record: order.answers.map_or(Record::Nothing, |answers| Record::Answers(answers, takes)),
         };
         let cancel = stop.child_token();
@@ -109,8 +111,49 @@ impl Orchestrator {
             trials.extend(trial);
             finished(trials.len() as u64, rows);
         }
-        let metrics = aggregate(metrics, &trials).await?;
+        let is_wanted = !stop.is_cancelled() && metrics.iter().any(MetricDeclaration::is_of_corpus);
+        let corpus = if is_wanted {
+            Some(self.aggregate_trials(&runner, &order.config, &split, &trials, &cancel).await?)
+        } else {
+            None
+        };
+        let mut measured = aggregate(metrics.clone(), &trials).await?;
+        if let Some(corpus) = corpus {
+            corpus.complete(&metrics, &mut measured);
+        }
+        let metrics = measured;
         Ok(Rehearsal { rows, trials, metrics })
+    }
+
+    /// Has the plugin compute the metrics of the whole corpus from the samples that did not fail.
+    async fn aggregate_trials(
+        &self,
+        runner: &SampleRunner,
+        config: &Json,
+        split: &Split,
+        trials: &[Trial],
+        cancel: &CancellationToken,
+    ) -> Result<OfCorpus> {
+        let (mut feeder, samples) = Feeder::new();
+        let feeding = async move {
+            let mut rows = self.ports.datasets.rows(split, 0);
+            let completed =
+                trials.iter().map(|trial| &trial.record).filter(|record| record.failure.is_none());
+            for record in completed {
+                let row = row_of(&mut rows, record.index, &split.name).await?;
+                let scored = scored(row, record.clone(), &runner.columns, &runner.gold);
+                let Some(scored) = scored else { continue };
+                if !feeder.feed(scored).await {
+                    break;
+                }
+            }
+            Ok::<_, Error>(feeder.count)
+        };
+        let limits = (runner.seed, runner.limits);
+        let aggregating =
+            async { Ok(corpus::aggregate(&*runner.plugin, config, limits, cancel, samples).await) };
+        let (count, outcome) = try_join(feeding, aggregating).await?;
+        Ok(OfCorpus::new(count, outcome, &runner.metrics))
     }
 
     /// Loads the models; answers stand for the parts that none plays.

@@ -66,11 +66,6 @@ pub(super) fn benchmark(view: &BenchmarkView) -> String {
                 );
             }
         }
-        for metric in &view.metrics {
-            if let Some(reason) = &metric.reason {
-                let _ = writeln!(text, "{}: {}", name(metric), plain::message(reason));
-            }
-        }
         text.push('\n');
     }
     if let Some(speed) = view.speed.as_ref().filter(|_| view.source.is_some()) {
@@ -108,7 +103,13 @@ pub(super) fn metrics(metrics: &[MetricView]) -> String {
         vec![name(metric), value, stderr, interval(metric.ci95), count]
     };
     let header = ["metric", "value", "± stderr", "95 % interval", "samples"];
-    table(&header, &[1, 2, 3, 4], metrics.iter().map(row).collect())
+    let mut text = table(&header, &[1, 2, 3, 4], metrics.iter().map(row).collect());
+    for metric in metrics {
+        if let Some(reason) = &metric.reason {
+            let _ = writeln!(text, "{}: {}", name(metric), plain::message(reason));
+        }
+    }
+    text
 }
 
 /// Where the answers of a benchmark come from, and whether it came to the same.

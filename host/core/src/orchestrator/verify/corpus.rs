@@ -25,7 +25,7 @@ pub(super) fn aggregations(
     }
     let [(real, of_real), (shuffled, of_shuffled), (blank, of_blank)] = [0; 3].map(|_| {
         let (feeder, samples) = Feeder::new();
-        (feeder, aggregate(plugin, plan, cancel, samples))
+        (feeder, aggregate(plugin, &plan.config, (plan.seed, plan.limits), cancel, samples))
     });
     let aggregating = async {
         let (real, shuffled, blank) = join3(of_real, of_shuffled, of_blank).await;
