@@ -83,7 +83,7 @@ impl ConfigSchema {
                 problems.push("and more".to_owned());
             }
         }
-        Err(invalid(format!("does not fit the task's schema: {}", problems.join("; "))))
+        Err(invalid(format!("does not fit the plugin's schema: {}", problems.join("; "))))
     }
 }
 

@@ -133,7 +133,7 @@ async fn an_example_config_that_its_own_schema_refuses_is_refused() {
     assert_eq!(code, "plugin-example-config");
     assert_eq!(
         message,
-        "the plugin's example config is refused by its own schema: the config does not fit the task's schema: at the \
+        "the plugin's example config is refused by its own schema: the config does not fit the plugin's schema: at the \
          top: \"a\" is a required property"
     );
 }

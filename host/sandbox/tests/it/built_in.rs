@@ -12,6 +12,21 @@ use serde_json::json;
 use crate::support::{Scripted, call, load, row, sample};
 
 #[tokio::test]
+async fn every_plugin_that_ships_fits_the_contract_and_its_own_schema() {
+    for name in [
+        "answer-match",
+        "cheater",
+        "generate-until",
+        "hostile",
+        "log-likelihood",
+        "multiple-choice",
+        "perplexity",
+    ] {
+        load(name).await;
+    }
+}
+
+#[tokio::test]
 async fn a_multiple_choice_sample_is_asked_in_one_call_and_scored_without_a_model() {
     let (plugin, models) = (load("multiple-choice").await, Scripted::subject());
     let input = json!({"question": "Capital of France?", "choices": ["Buenos Aires", "Paris", "Madrid"]});

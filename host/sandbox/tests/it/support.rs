@@ -17,7 +17,7 @@ pub(crate) fn plugin(name: &str) -> PathBuf {
     // <target>/<profile>/deps/<this test>
     let test = std::env::current_exe().unwrap();
     let share = test.ancestors().nth(3).unwrap().join("share/llm-bench");
-    let folder = if name == "hostile" { "demo" } else { "plugins" };
+    let folder = if ["cheater", "hostile"].contains(&name) { "demo" } else { "plugins" };
     let component = share.join(folder).join(format!("{name}.wasm"));
     assert!(component.exists(), "{} is missing: run `cargo xtask layout` first", component.display());
     component

@@ -47,17 +47,17 @@ fn a_config_that_fits_passes_and_one_that_does_not_is_told_where_and_why() {
     let told = |config| wrong(&schema, &config).unwrap();
     assert_eq!(
         told(json!({"column": "Gold"})),
-        r#"does not fit the task's schema: at `/column`: "Gold" does not match "^[a-z_]{1,20}$""#
+        r#"does not fit the plugin's schema: at `/column`: "Gold" does not match "^[a-z_]{1,20}$""#
     );
     assert_eq!(
         told(json!({"filters": ["strict", "lax"], "shots": -1, "shot": 5})),
-        "does not fit the task's schema: at `/filters/1`: \"lax\" is not one of \"strict\" or \"flexible\"; at `/shots`: \
+        "does not fit the plugin's schema: at `/filters/1`: \"lax\" is not one of \"strict\" or \"flexible\"; at `/shots`: \
          -1 is less than the minimum of 0; at the top: Additional properties are not allowed ('shot' was unexpected); at \
          the top: \"column\" is a required property"
     );
     assert_eq!(
         told(json!({"column": "a", "other name/~": 1})),
-        "does not fit the task's schema: at `/other name~1~0`: 1 is not of type \"string\""
+        "does not fit the plugin's schema: at `/other name~1~0`: 1 is not of type \"string\""
     );
 }
 
