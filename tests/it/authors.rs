@@ -255,12 +255,30 @@ fn a_new_rust_project_builds_at_once_and_runs_on_its_answers() {
 #[test]
 fn a_new_python_or_javascript_project_builds_and_runs_on_its_answers() {
     let data = tempfile::tempdir().unwrap();
-    for lang in ["python", "javascript"] {
+    let languages = [
+        (
+            "python",
+            "app.py",
+            "row = json.loads(sample.input)",
+            "; row['boom'] if 'boom' in sample.input else None",
+        ),
+        (
+            "javascript",
+            "app.js",
+            "const row = JSON.parse(sample.input);",
+            " if (row.question === 'boom') null.boom;",
+        ),
+    ];
+    for (lang, source, line, defect) in languages {
         let name = format!("sums-in-{lang}");
         let project = data.path().join(&name);
         let folder = project.to_str().unwrap();
         let made = run(data.path(), &["plugin", "new", &name, "--lang", lang, "--folder", folder]);
         assert!(made.status.success(), "{}", stderr_of(&made));
+        // An author's mistake, which only one question meets.
+        let text = std::fs::read_to_string(project.join(source)).unwrap();
+        assert!(text.contains(line), "{text}");
+        std::fs::write(project.join(source), text.replace(line, &format!("{line}{defect}"))).unwrap();
         let component = build(&project);
         let component = component.to_str().unwrap();
         let checked = json_of(&run(data.path(), &["plugin", "check", component, "--format", "json"]));
@@ -276,13 +294,17 @@ fn a_new_python_or_javascript_project_builds_and_runs_on_its_answers() {
         let refused = run(data.path(), &odd);
         assert_eq!(refused.status.code(), Some(2));
         assert!(stderr_of(&refused).contains("unknown setting `x`"), "{}", stderr_of(&refused));
-        let bad = write(data.path(), "bad.jsonl", "{\"q\": 1, \"answer\": \"5\"}\n");
-        let failed = run(
-            data.path(),
-            &["plugin", "run", component, "--data", &bad, "--answers", &answers, "--format", "json"],
-        );
-        let failed: Value = serde_json::from_slice(&failed.stdout).unwrap();
-        assert_eq!(failed["samples"][0]["error"]["kind"], "invalid-sample", "{failed:#}");
+        let bad = "{\"q\": 1, \"answer\": \"5\"}\n{\"question\": \"boom\", \"answer\": \"5\"}\n";
+        let bad = write(data.path(), "bad.jsonl", bad);
+        let arguments =
+            ["plugin", "run", component, "--data", &bad, "--answers", &answers, "--format", "json"];
+        let failed: Value = serde_json::from_slice(&run(data.path(), &arguments).stdout).unwrap();
+        let failure = |sample: usize| &failed["samples"][sample]["error"];
+        assert_eq!(failure(0)["kind"], "invalid-sample", "{failed:#}");
+        // What the language itself throws is told with its place.
+        assert_eq!(failure(1)["kind"], "plugin-error", "{failed:#}");
+        let message = failure(1)["message"].as_str().unwrap();
+        assert!(message.contains("Error: ") && message.contains(&format!("/{source}:")), "{message}");
 
         let task =
             ["run", "--model", "tiny-llama", "--task", component, "--dataset", &rows, "--format", "json"];
