@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Orchestrator;
 use super::lease::LeaseKeeper;
 use super::sample::derive_seed;
-use crate::benchmark::{Benchmark, Metric};
+use crate::benchmark::{Benchmark, Lease, Metric};
 use crate::dataset::{NumberedRow, RowResult, rename};
 use crate::limits::Limits;
 use crate::model::{ModelRequest, ModelResponse};
@@ -81,8 +81,11 @@ impl Orchestrator {
         let ended = tokio::select! {
             biased;
             ended = try_join(self.feed(benchmark, feeder), aggregating) => ended,
-            _ = interrupted => {
-                let message = "the benchmark was cancelled while its plugin computed them";
+            lease = interrupted => {
+                let message = match lease {
+                    Lease::TaskUnusable => "the plugin was disabled, blocked or removed while it computed them",
+                    _ => "the benchmark was cancelled while its plugin computed them",
+                };
                 return Ok(Some(OfCorpus::failed(FailureKind::Internal, message.to_owned())));
             }
         };
