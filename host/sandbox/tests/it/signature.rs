@@ -37,7 +37,7 @@ async fn an_export_with_another_signature_is_told_with_the_expected_one() {
             "the component exports `score` of `llm-bench:plugin/scorer@0.1.0` with another signature: expected \
              `{SCORE}`, found `func(config: string) -> result<list<record {{ name: string, filter: option<string>, \
              description: string, aggregation: enum {{ mean, sum, median, weighted-mean, perplexity, \
-             weighted-perplexity, bits-per-byte }}, higher-is-better: bool }}>, record {{ code: enum {{ \
+             weighted-perplexity, bits-per-byte, corpus }}, higher-is-better: bool }}>, record {{ code: enum {{ \
              invalid-config, invalid-sample, model, denied, unsupported, limit, other }}, message: string, detail: \
              option<string> }}>`"
         )
