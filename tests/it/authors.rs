@@ -186,6 +186,10 @@ fn a_scorer_judges_the_solutions_among_the_answers() {
         ["plugin", "run", "answer-match", "--data", &rows, "--answers", &solved, "--format", "json"];
     let judged = json_of(&run(data.path(), &arguments));
     assert_eq!(metric(&judged, "answer_match"), 0.5);
+    // Metrics of the whole corpus, too: of three classes one is always right, and two never are.
+    let config = [&arguments[..], &["--config", r#"{"macro_f1": true}"#]].concat();
+    let judged = json_of(&run(data.path(), &config));
+    assert!((metric(&judged, "macro_f1") - 1.0 / 3.0).abs() < 1e-9, "{judged:#}");
     let without = run(data.path(), &["plugin", "run", "answer-match", "--data", &rows]);
     assert_eq!(without.status.code(), Some(2));
     assert!(stderr_of(&without).contains("judges solutions"), "{}", stderr_of(&without));
@@ -214,6 +218,11 @@ fn a_panic_shows_its_functions_and_the_log_stands_beside_every_sample() {
     let (code, table) = tried("recurse");
     assert_eq!(code, Some(1));
     for expected in ["stack-overflow in solve", "hostile.wasm!", "exhaust::recurse"] {
+        assert!(table.contains(expected), "{expected}: {table}");
+    }
+    let (code, table) = tried("panic-in-aggregation");
+    assert_eq!(code, Some(1));
+    for expected in ["aggregator failed (trap)", "panicked at", "1 of 1 samples completed, 0 failed"] {
         assert!(table.contains(expected), "{expected}: {table}");
     }
     // Also of a sample that went well.

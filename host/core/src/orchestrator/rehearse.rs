@@ -23,6 +23,7 @@ use crate::plugin::config_schema::check_config;
 use crate::plugin::{MetricDeclaration, Plugin, SUBJECT, gold_columns};
 use crate::rescore::Takes;
 use crate::response_cache::ModelKey;
+use crate::sample::Failure;
 use crate::statistics::Aggregator;
 use crate::{Error, Json, Result};
 
@@ -56,6 +57,8 @@ pub struct Rehearsal {
     pub trials: Vec<Trial>,
     /// Over the samples that did not fail.
     pub metrics: Vec<Metric>,
+    /// Why there are no metrics of the whole corpus, where the plugin declares some.
+    pub aggregation_failure: Option<Failure>,
 }
 
 impl Orchestrator {
@@ -118,11 +121,12 @@ impl Orchestrator {
             None
         };
         let mut measured = aggregate(metrics.clone(), &trials).await?;
-        if let Some(corpus) = corpus {
+        if let Some(corpus) = &corpus {
             corpus.complete(&metrics, &mut measured);
         }
         let metrics = measured;
-        Ok(Rehearsal { rows, trials, metrics })
+        let aggregation_failure = corpus.and_then(OfCorpus::failure);
+        Ok(Rehearsal { rows, trials, metrics, aggregation_failure })
     }
 
     /// Has the plugin compute the metrics of the whole corpus from the samples that did not fail.

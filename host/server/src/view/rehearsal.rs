@@ -3,7 +3,7 @@ use llm_bench_core::orchestrator::{Rehearsal, Trial};
 use llm_bench_core::plugin::{MetricDeclaration, Plugin};
 use serde::{Deserialize, Serialize};
 
-use super::{MetricView, PluginView, SampleView};
+use super::{FailureView, MetricView, PluginView, SampleView};
 
 /// A plugin that was checked, and the metrics of its example config.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,6 +27,9 @@ pub struct RehearsalView {
     pub rows: u64,
     pub samples: Vec<TrialView>,
     pub metrics: Vec<MetricView>,
+    /// Why the metrics of the whole corpus have no value, where the plugin's aggregator failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation_failure: Option<FailureView>,
 }
 
 /// A sample, and what its guests wrote.
@@ -40,7 +43,7 @@ pub struct TrialView {
 
 impl RehearsalView {
     pub(crate) fn new(plugin: &Plugin, config: Json, rehearsal: Rehearsal) -> Self {
-        let Rehearsal { rows, trials, metrics } = rehearsal;
+        let Rehearsal { rows, trials, metrics, aggregation_failure } = rehearsal;
         Self {
             plugin: plugin.name.to_string(),
             version: plugin.version.clone(),
@@ -49,6 +52,7 @@ impl RehearsalView {
             rows,
             samples: trials.into_iter().map(TrialView::from).collect(),
             metrics: metrics.into_iter().map(MetricView::from).collect(),
+            aggregation_failure: aggregation_failure.map(FailureView::from),
         }
     }
 }

@@ -19,6 +19,11 @@ pub(super) fn text(view: &RehearsalView) -> String {
     }
     text.push('\n');
     text.push_str(&table::metrics(&view.metrics));
+    if let Some(failure) = &view.aggregation_failure {
+        for shown in [&failure.backtrace, &failure.log].into_iter().flatten() {
+            let _ = writeln!(text, "{}", shown.trim());
+        }
+    }
     let failed = view.samples.iter().filter(|sample| sample.sample.error.is_some()).count();
     let completed = view.samples.len() - failed;
     let _ = writeln!(text, "\n{completed} of {} samples completed, {failed} failed", view.rows);

@@ -77,7 +77,7 @@ calls, which answer in any sample:
 A call is found by its part, its kind and its requests with all their settings. A request that none answers fails its
 sample as `not-recorded`. Record them with the same --seed.
 
-Exit codes: 0 every sample is completed, 1 a sample failed or it was stopped, 2 wrong usage.";
+Exit codes: 0 every sample is completed, 1 a sample or the aggregator failed or it was stopped, 2 wrong usage.";
 
 pub(super) async fn run(arguments: TryArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
@@ -104,7 +104,8 @@ pub(super) async fn run(arguments: TryArguments) -> Result<ExitCode> {
     if missing > 0 {
         output::complain(&format!("stopped: {missing} of {} rows were not tried to their end", view.rows));
     }
-    Ok(if failed > 0 || missing > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let is_whole = failed == 0 && missing == 0 && view.aggregation_failure.is_none();
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn prepare(arguments: &TryArguments) -> Result<(App, NewRehearsal)> {
