@@ -50,7 +50,10 @@ fn a_check_says_what_a_server_would_and_registers_nothing() {
     let hostile = hostile_plugin();
     let file = hostile.to_str().unwrap();
     let checked = json_of(&run(data.path(), &["plugin", "check", file, "--format", "json"]));
-    assert_eq!((&checked["name"], &checked["exports"]), (&json!("hostile"), &json!(["solver", "scorer"])));
+    assert_eq!(
+        (&checked["name"], &checked["exports"]),
+        (&json!("hostile"), &json!(["solver", "scorer", "aggregator"]))
+    );
     assert_eq!(checked["metrics"][0]["name"], "harmless");
     assert_eq!(checked["notes"], json!([]));
     let table = run(data.path(), &["plugin", "check", file]);
@@ -298,11 +301,11 @@ fn a_new_python_or_javascript_project_builds_and_runs_on_its_answers() {
         let tried = json_of(&run(data.path(), &arguments));
         assert!((metric(&tried, "exact_match") - 2.0 / 3.0).abs() < 1e-9, "{tried:#}");
 
-        // Its own errors are told as such: of a config, and of a row.
+        // What is wrong is told as such: a config by the schema, a row by the plugin.
         let odd = [&arguments[..], &["--config", r#"{"x": 1}"#]].concat();
         let refused = run(data.path(), &odd);
         assert_eq!(refused.status.code(), Some(2));
-        assert!(stderr_of(&refused).contains("unknown setting `x`"), "{}", stderr_of(&refused));
+        assert!(stderr_of(&refused).contains("'x' was unexpected"), "{}", stderr_of(&refused));
         let bad = "{\"q\": 1, \"answer\": \"5\"}\n{\"question\": \"boom\", \"answer\": \"5\"}\n";
         let bad = write(data.path(), "bad.jsonl", bad);
         let arguments =

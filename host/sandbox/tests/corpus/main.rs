@@ -45,6 +45,8 @@ async fn whatever_is_uploaded_the_process_goes_on() {
     let small = small();
     admit(&sandbox, &small).await.unwrap();
     works(&sandbox).await;
+    // The allocator keeps what the largest of them took, for each of its threads.
+    bombs(&sandbox, &small).await;
 
     let before = Level::now();
     truncations(&small);
@@ -65,7 +67,8 @@ async fn whatever_is_uploaded_the_process_goes_on() {
     }
     assert_eq!(after.children, 0, "a compiler was left");
     assert!(after.threads <= before.threads, "{before:?} became {after:?}");
-    assert!(after.resident < before.resident + 64 * MEBIBYTE, "{before:?} became {after:?}");
+    // Thousands of uploads that each left something, or a few bombs that did, would be more.
+    assert!(after.resident < before.resident + 128 * MEBIBYTE, "{before:?} became {after:?}");
 }
 
 /// A good task, quick to compile.
