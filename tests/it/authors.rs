@@ -5,7 +5,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{hostile_plugin, json_of, metric, run, run_with_samples, stderr_of, target_folder};
+use crate::support::{
+    content, hostile_plugin, json_of, metric, run, run_with_samples, stderr_of, target_folder,
+};
 
 /// Rows about sums, and how a model answers the first two of them.
 const ROWS: &str =
@@ -25,23 +27,6 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 fn samples(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// What recorded answers repeat of samples: all but the time, and whether a model was asked.
-fn content(samples: &[Value]) -> Vec<Value> {
-    let content = |sample: &Value| {
-        let mut sample = sample.clone();
-        for field in ["duration_ms", "log"] {
-            sample.as_object_mut().unwrap().remove(field);
-        }
-        for call in sample["calls"].as_array_mut().unwrap() {
-            for field in ["timings", "cached"] {
-                call.as_object_mut().unwrap().remove(field);
-            }
-        }
-        sample
-    };
-    samples.iter().map(content).collect()
 }
 
 #[test]

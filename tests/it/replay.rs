@@ -6,25 +6,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Host, bundled_model, cheating_plugin, copy_folder, json_of, metric, run, run_with_samples, stderr_of,
+    Host, bundled_model, cheating_plugin, content, copy_folder, json_of, metric, run, run_with_samples,
+    stderr_of,
 };
-
-/// What a replay must repeat of a sample: everything but times, and whether a model was asked.
-fn content(samples: &[Value]) -> Vec<Value> {
-    let content = |sample: &Value| {
-        let mut sample = sample.clone();
-        for field in ["duration_ms", "differs"] {
-            sample.as_object_mut().unwrap().remove(field);
-        }
-        for call in sample["calls"].as_array_mut().unwrap() {
-            for field in ["timings", "cached"] {
-                call.as_object_mut().unwrap().remove(field);
-            }
-        }
-        sample
-    };
-    samples.iter().map(content).collect()
-}
 
 fn id(benchmark: &Value) -> &str {
     benchmark["id"].as_str().unwrap()

@@ -47,8 +47,8 @@ pub(crate) fn check(expected: Option<[u8; 32]>, received: &[u8; 32]) -> Result<(
             "digest-mismatch",
             format!(
                 "the digest promises the SHA-256 {}, but what arrived has {}: send it again",
-                hex(&expected),
-                hex(received)
+                hex::encode(expected),
+                hex::encode(received)
             ),
         )),
         _ => Ok(()),
@@ -57,14 +57,8 @@ pub(crate) fn check(expected: Option<[u8; 32]>, received: &[u8; 32]) -> Result<(
 
 /// `Repr-Digest` of an answer whose body has that SHA-256, given in hexadecimal.
 pub(crate) fn header(digest: &str) -> Option<(HeaderName, HeaderValue)> {
-    let pairs = digest.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-    let bytes: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
-    let value = format!("{ALGORITHM}=:{}:", STANDARD.encode(bytes?));
+    let value = format!("{ALGORITHM}=:{}:", STANDARD.encode(hex::decode(digest).ok()?));
     Some((HeaderName::from_static("repr-digest"), HeaderValue::try_from(value).ok()?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]
@@ -89,7 +83,7 @@ mod tests {
             ("repr-digest", format!("sha-256=:{BASE64}:")),
             ("content-digest", format!("sha-512=:AAAA:, sha-256=:{BASE64}:")),
         ] {
-            assert_eq!(hex(&promised(name, &value).unwrap().unwrap()), HEX, "{name}: {value}");
+            assert_eq!(hex::encode(promised(name, &value).unwrap().unwrap()), HEX, "{name}: {value}");
         }
         assert_eq!(expected(&HeaderMap::new()).unwrap(), None);
     }

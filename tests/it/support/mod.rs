@@ -81,6 +81,23 @@ pub(crate) fn run_with_samples(data: &Path, arguments: &[&str]) -> (Value, Vec<V
     (benchmark, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
+/// What a replay repeats of samples: all but times, logs, whether a model was asked, and what was compared.
+pub(crate) fn content(samples: &[Value]) -> Vec<Value> {
+    let content = |sample: &Value| {
+        let mut sample = sample.clone();
+        for field in ["duration_ms", "differs", "log"] {
+            sample.as_object_mut().expect("a sample is an object").remove(field);
+        }
+        for call in sample["calls"].as_array_mut().expect("a sample has calls") {
+            for field in ["timings", "cached"] {
+                call.as_object_mut().expect("a call is an object").remove(field);
+            }
+        }
+        sample
+    };
+    samples.iter().map(content).collect()
+}
+
 pub(crate) fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

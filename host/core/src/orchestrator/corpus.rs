@@ -62,7 +62,13 @@ impl Orchestrator {
         if !plan.metrics.iter().any(MetricDeclaration::is_of_corpus) {
             return Ok(None);
         }
-        let plugin = match self.ports.sandbox.load(&plan.task.digest).await {
+        // Also of a benchmark that is cancelled because its plugin was blocked: nothing of that runs any more.
+        let usable = benchmark.task_standing.ensure_usable(plan.task.label());
+        let loaded = match usable {
+            Ok(()) => self.ports.sandbox.load(&plan.task.digest).await,
+            Err(error) => Err(error),
+        };
+        let plugin = match loaded {
             Ok(plugin) => plugin,
             Err(error) => return Ok(Some(OfCorpus::failed(FailureKind::Internal, error.message))),
         };
