@@ -45,6 +45,6 @@ pub mod aggregating {
 
 pub use aggregating::exports::llm_bench::plugin::aggregator;
 pub use scoring::exports::llm_bench::plugin::{plugin, scorer};
-pub use scoring::llm_bench::plugin::{logging, models, types};
+pub use scoring::llm_bench::plugin::{data_files, logging, models, types};
 pub use solving::exports::llm_bench::plugin::solver;
 pub use wit_bindgen::rt as runtime;

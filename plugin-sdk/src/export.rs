@@ -92,6 +92,7 @@ impl<P: Plugin> plugin::Guest for Exported<P> {
             config_schema: config_schema::<P::Config>(description.gold).to_string(),
             example_config: to_string(&P::Config::default()).expect("a config is a JSON object"),
             parts: description.parts.iter().map(ToString::to_string).collect(),
+            data_files: description.data_files.iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Write tasks and scorers for LLM Bench Local.
 //!
 //! A **task** asks a language model and judges what came back; a **scorer** only judges. Both are WebAssembly
-//! components that the host does not trust: they reach the models that a benchmark lends them, and nothing else: no
-//! file, no network, no clock. Asking and judging are apart: `solve` never sees the gold answer, `score` runs later
+//! components that the host does not trust: they reach the models that a benchmark lends them and the [`data`] files that an
+//! administrator gave them, and nothing else: no other file, no network, no clock. Asking and judging are apart: `solve` never sees the gold answer, `score` runs later
 //! in an instance of its own.
 //!
 //! # A first task
@@ -223,6 +223,7 @@ extern crate self as llm_bench_plugin_sdk;
 #[allow(missing_docs, clippy::pedantic, reason = "generated")]
 pub mod bindings;
 mod conversion;
+pub mod data;
 mod dialogue;
 mod error;
 #[doc(hidden)]
@@ -267,7 +268,7 @@ pub mod prelude {
     pub use crate::{
         Aggregator, Context, Description, Dialogue, Error, FewShot, Measurement, Message, Metric, Model,
         NoConfig, Plugin, Result, Row, Sample, Sampling, Scored, Scorer, ScoringRequest, Solution, Solver,
-        description, export_scorer, export_task, log, simple_task, text, verdict,
+        data, description, export_scorer, export_task, log, simple_task, text, verdict,
     };
     #[cfg(feature = "template")]
     pub use crate::{PromptSettings, Prompted, TaskSettings, Template};

@@ -153,11 +153,13 @@ pub struct Description {
     pub description: &'static str,
     /// Models that it opens: `"subject"`, `"judge"`, `"embedder"`.
     pub parts: &'static [&'static str],
+    /// Files that it reads through [`data`](crate::data), such as `"words/en.txt"`. An administrator gives all of them.
+    pub data_files: &'static [&'static str],
     /// Gold columns whose names are fixed. Columns that the config names are marked there instead.
     pub gold: &'static [&'static str],
 }
 
-/// A [`Description`] with the name, version and description of your crate, no parts and no fixed gold columns.
+/// A [`Description`] with the name, version and description of your crate, no parts, no data files and no fixed gold columns.
 ///
 /// ```
 /// use llm_bench_plugin_sdk::{Description, description};
@@ -173,6 +175,7 @@ macro_rules! description {
             version: env!("CARGO_PKG_VERSION"),
             description: env!("CARGO_PKG_DESCRIPTION"),
             parts: &[],
+            data_files: &[],
             gold: &[],
         }
     };

@@ -108,6 +108,35 @@ impl Drop for Binding {
     }
 }
 
+thread_local! {
+    static FILES: RefCell<HashMap<String, Vec<u8>>> = RefCell::default();
+}
+
+/// Gives the plugin a data file, on this thread, until the gift is dropped.
+pub fn give_file(name: &str, bytes: impl Into<Vec<u8>>) -> GivenFile {
+    FILES.with_borrow_mut(|files| files.insert(name.into(), bytes.into()));
+    GivenFile { name: name.into() }
+}
+
+/// A data file that is there while this lives.
+#[must_use = "the file is there while the gift lives"]
+pub struct GivenFile {
+    name: String,
+}
+
+impl Drop for GivenFile {
+    fn drop(&mut self) {
+        FILES.with_borrow_mut(|files| files.remove(&self.name));
+    }
+}
+
+pub(crate) fn with_file<T>(name: &str, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    FILES.with_borrow(|files| files.get(name).map(|bytes| read(bytes))).ok_or_else(|| {
+        let message = format!("there is no data file `{name}`: give one with testing::give_file");
+        Error::new(ErrorCode::Denied, message)
+    })
+}
+
 /// One sample of a benchmark, as JSON, the way the host passes it.
 #[derive(Debug, Clone)]
 pub struct Case {

@@ -11,6 +11,7 @@ mod command_line;
 mod comparison;
 mod containment;
 mod corpus;
+mod data_files;
 mod dialogue;
 mod lifecycle;
 mod model_cache;

@@ -19,8 +19,8 @@ use crate::workspace::Workspace;
 /// Strangers' plugins, which are no built-ins: one does everything forbidden and shows what the sandbox stops, one
 /// flatters every model and shows what a verification finds.
 const STRANGERS: [&str; 2] = ["cheater", "hostile"];
-/// What the sandbox's benchmarks run; it is no part of an installation.
-const BENCHED: &str = "bare";
+/// No part of an installation: what the sandbox's benchmarks run, and an example that is of no use without a word list.
+const LEFT_OUT: [&str; 2] = ["bare", "vocabulary"];
 
 /// Lays out the target directory for the development build.
 pub(crate) fn develop(workspace: &Workspace, ready: &Ready) -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) fn content(workspace: &Workspace, ready: &Ready) -> Result<Content> {
     }
 
     let built = plugins::build(workspace, &ready.wasm_toolchain)?;
-    for plugin in built.into_iter().filter(|plugin| plugin.name != BENCHED) {
+    for plugin in built.into_iter().filter(|plugin| !LEFT_OUT.contains(&plugin.name.as_str())) {
         let folder = if STRANGERS.contains(&plugin.name.as_str()) { "demo" } else { "plugins" };
         content.file(share.join(folder).join(format!("{}.wasm", plugin.name)), plugin.component);
     }

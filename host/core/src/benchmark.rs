@@ -99,6 +99,9 @@ pub struct PluginPin {
     pub name: String,
     pub version: String,
     pub digest: String,
+    /// The digest of its data files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_files: Option<String>,
 }
 
 /// How far a benchmark is.

@@ -1,18 +1,19 @@
 //! What an administrator does with admitted plugins: enables, disables, grants, blocks and removes them, each change
 //! with its entry in the audit.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::audit::{Action, Actor, AuditEntry};
-use crate::benchmark::{Benchmark, BenchmarkRepository};
+use crate::benchmark::{Benchmark, BenchmarkFilter, BenchmarkRepository};
 use crate::catalog::Catalog;
 use crate::id::BenchmarkId;
 use crate::model::Origin;
 use crate::orchestrator::Orchestrator;
 use crate::plugin::{
-    Block, Decisions, GRANTABLE_PARTS, Grants, GrantsChange, Plugin, PluginReference, Standing,
+    Block, DataFiles, Decisions, GRANTABLE_PARTS, Grants, GrantsChange, Plugin, PluginReference, Standing,
 };
 use crate::{Error, Json, Result};
 
@@ -61,24 +62,89 @@ impl Lifecycle {
         change: PluginChange,
         actor: &Actor,
     ) -> Result<Plugin> {
-        let plugin = self.version(reference).await?;
-        if matches!(plugin.standing, Standing::Removed | Standing::Blocked { .. }) {
-            plugin.standing.ensure_usable(plugin.reference())?;
-        }
+        let plugin = self.changeable(reference).await?;
         let before = plugin.decisions();
         let after = decided(&before, &change)?;
         if change.make_default {
             after.standing(&plugin.standing).ensure_usable(plugin.reference())?;
         }
         self.check_grants(&plugin, &after.grants)?;
-        let entries = self.entries(&plugin, &before, &after, actor);
-        if !entries.is_empty() {
-            self.catalog.plugins.decide(&plugin, &after, &entries).await?;
-        }
+        self.decide(&plugin, &after, actor).await?;
         if !after.enabled && change.unfinished == Unfinished::Cancel {
             self.cancel_unfinished(&plugin.digest).await?;
         }
         self.catalog.plugin(&plugin.reference()).await
+    }
+
+    /// Gives a version the files that it reads: a tar archive with exactly those that it declares. The same files again
+    /// change nothing.
+    ///
+    /// # Errors
+    /// `plugin-not-found`, `version-missing`; `plugin-removed`, `plugin-blocked`; `no-data-files` where it reads none;
+    /// those of [`Sandbox::keep_data_files`]; `data-files-pinned` where benchmarks used other ones; `plugin-changed`.
+    ///
+    /// [`Sandbox::keep_data_files`]: crate::plugin::Sandbox::keep_data_files
+    pub async fn give_data_files(
+        &self,
+        reference: &PluginReference,
+        archive: &Path,
+        actor: &Actor,
+    ) -> Result<Plugin> {
+        let plugin = self.changeable(reference).await?;
+        let names = &plugin.descriptor.data_files;
+        if names.is_empty() {
+            return Err(Error::invalid("no-data-files", format!("plugin `{reference}` reads no data files")));
+        }
+        let files = self.catalog.sandbox.keep_data_files(&plugin.digest, archive, names).await?;
+        self.replace_data_files(&plugin, Some(files), actor).await
+    }
+
+    /// Takes the files of a version away.
+    ///
+    /// # Errors
+    /// `plugin-not-found`, `version-missing`; `plugin-removed`, `plugin-blocked`; `data-files-pinned` where benchmarks
+    /// used them; `plugin-changed`.
+    pub async fn withdraw_data_files(&self, reference: &PluginReference, actor: &Actor) -> Result<Plugin> {
+        let plugin = self.changeable(reference).await?;
+        self.replace_data_files(&plugin, None, actor).await
+    }
+
+    /// What a benchmark was measured with stays: other files are for another version of the plugin.
+    async fn replace_data_files(
+        &self,
+        plugin: &Plugin,
+        files: Option<DataFiles>,
+        actor: &Actor,
+    ) -> Result<Plugin> {
+        let (sandbox, before) = (&self.catalog.sandbox, plugin.decisions());
+        let now = plugin.grants.data_files.as_ref();
+        if now.is_some() && now != files.as_ref() && self.is_pinned(&plugin.digest).await? {
+            sandbox.forget_data_files(&plugin.digest, now.map(|files| files.digest.as_str())).await?;
+            let message = format!(
+                "benchmarks were measured with the data files of plugin `{}`: give other files to a new version of it",
+                plugin.reference()
+            );
+            return Err(Error::conflict("data-files-pinned", message));
+        }
+        let after = Decisions { grants: Grants { data_files: files, ..before.grants.clone() }, ..before };
+        self.decide(plugin, &after, actor).await?;
+        let stays = after.grants.data_files.as_ref().map(|files| files.digest.as_str());
+        sandbox.forget_data_files(&plugin.digest, stays).await?;
+        self.catalog.plugin(&plugin.reference()).await
+    }
+
+    async fn is_pinned(&self, digest: &str) -> Result<bool> {
+        let filter = BenchmarkFilter { status: None, task_digest: Some(digest.to_owned()) };
+        Ok(!self.benchmarks.list(&filter, None, 1).await?.items.is_empty())
+    }
+
+    /// Stores what differs of the decisions about a version, if anything does.
+    async fn decide(&self, plugin: &Plugin, after: &Decisions, actor: &Actor) -> Result<()> {
+        let entries = self.entries(plugin, &plugin.decisions(), after, actor);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.catalog.plugins.decide(plugin, after, &entries).await
     }
 
     /// Refuses a content from now on, whether or not it is here.
@@ -148,6 +214,15 @@ impl Lifecycle {
                 "version-missing",
                 format!("`{reference}` names no version; say which, such as `{}`", plugin.reference()),
             ));
+        }
+        Ok(plugin)
+    }
+
+    /// A version that decisions can be taken about.
+    async fn changeable(&self, reference: &PluginReference) -> Result<Plugin> {
+        let plugin = self.version(reference).await?;
+        if matches!(plugin.standing, Standing::Removed | Standing::Blocked { .. }) {
+            plugin.standing.ensure_usable(plugin.reference())?;
         }
         Ok(plugin)
     }

@@ -35,10 +35,13 @@ pub struct Limits {
     pub compute_timeout_ms: u64,
     /// Wall-clock time the guest may wait for models, in milliseconds.
     pub model_timeout_ms: u64,
-    /// Calls of imported functions (models and logging together).
+    /// Calls of imported functions (models, data files and logging together).
     pub host_calls: u32,
     /// Bytes of all model requests together; they are recorded.
     pub request_bytes: u64,
+    /// Bytes of data files that one sample may read, each time that they are read.
+    #[serde(default = "data_bytes")]
+    pub data_bytes: u64,
     /// Tokens the guest may ask models to generate, summed over its requests.
     pub requested_tokens: u64,
     /// Bytes of standard output, standard error and log messages kept (the tail).
@@ -47,6 +50,11 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Measurements of one sample.
     pub measurements: u32,
+}
+
+/// Limits from before there were data files say nothing of them.
+fn data_bytes() -> u64 {
+    256 * 1024 * 1024
 }
 
 impl Limits {
@@ -67,6 +75,7 @@ impl Limits {
             model_timeout_ms: 3_600_000,
             host_calls: 10_000,
             request_bytes: 64 * 1024 * 1024,
+            data_bytes: data_bytes(),
             requested_tokens: 1_000_000,
             log_bytes: 16 * 1024,
             output_bytes: 4 * 1024 * 1024,

@@ -2,6 +2,7 @@
 
 pub mod config_schema;
 mod corpus;
+mod data_files;
 pub(crate) mod gold;
 mod standing;
 
@@ -23,6 +24,7 @@ use crate::sample::{Context, Failure, FailureCounts, GuestUsage, Measurement, Sa
 use crate::{Error, Json, Result, Row};
 
 pub use corpus::{ScoredSample, ScoredSamples};
+pub use data_files::{DataFiles, check_data_file_names};
 pub use gold::gold_columns;
 pub(crate) use standing::blocked;
 pub use standing::{Block, Decisions, Grants, GrantsChange, Standing};
@@ -87,6 +89,9 @@ pub struct Descriptor {
     pub example_config: Json,
     /// Roles of the models that the plugin opens: `subject`, `judge`, `embedder`.
     pub parts: Vec<String>,
+    /// Names of the files that it reads.
+    #[serde(default)]
+    pub data_files: Vec<String>,
 }
 
 /// Which interfaces a component exports besides `plugin`.
@@ -187,11 +192,21 @@ pub trait Sandbox: Send + Sync {
     /// `invalid` or `unsupported` with what was found and what is supported.
     async fn admit(&self, component: &Path) -> Result<Admission>;
 
-    /// Readies an admitted component to be called.
+    /// Readies an admitted component to be called, with the data files of that digest where one is given.
     ///
     /// # Errors
-    /// `not-found` when no component of that digest was admitted.
-    async fn load(&self, digest: &str) -> Result<Arc<dyn LoadedPlugin>>;
+    /// `not-found` when no component of that digest was admitted, or no such data files were kept for it.
+    async fn load(&self, digest: &str, data_files: Option<&str>) -> Result<Arc<dyn LoadedPlugin>>;
+
+    /// Unpacks a tar archive with exactly the files of these names, and keeps them for an admitted component by their
+    /// digest, beside others that were kept before.
+    ///
+    /// # Errors
+    /// `invalid-data-files` with the entry and the reason; `data-files-too-large`.
+    async fn keep_data_files(&self, digest: &str, archive: &Path, names: &[String]) -> Result<DataFiles>;
+
+    /// Removes all data files of a component but those of the digest that stays.
+    async fn forget_data_files(&self, digest: &str, stays: Option<&str>) -> Result<()>;
 
     /// The bytes of an admitted component.
     ///
@@ -199,7 +214,7 @@ pub trait Sandbox: Send + Sync {
     /// `not-found` when no component of that digest was admitted.
     async fn component(&self, digest: &str) -> Result<Vec<u8>>;
 
-    /// Removes a component and its compiled code. One that is not there is no error.
+    /// Removes a component with its compiled code and its data files. One that is not there is no error.
     async fn forget(&self, digest: &str) -> Result<()>;
 }
 

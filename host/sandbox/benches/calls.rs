@@ -100,7 +100,7 @@ async fn load_again(digest: &str) {
     for _ in 0..ROUNDS {
         let sandbox = open();
         let start = Instant::now();
-        sandbox.load(digest).await.unwrap();
+        sandbox.load(digest, None).await.unwrap();
         times.push(start.elapsed());
     }
     times.sort();
@@ -143,6 +143,7 @@ fn open() -> WasmSandbox {
         compiler: compiler(),
         concurrency: 64,
         max_component_bytes: 64 << 20,
+        max_data_bytes: 4 << 20,
         max_memory_bytes: 1 << 32,
         isolation: Isolation::InProcess,
     })
@@ -151,7 +152,7 @@ fn open() -> WasmSandbox {
 
 async fn load(sandbox: &WasmSandbox, component: &Path) -> (String, Arc<dyn LoadedPlugin>) {
     let digest = sandbox.admit(component).await.unwrap().digest;
-    let plugin = sandbox.load(&digest).await.unwrap();
+    let plugin = sandbox.load(&digest, None).await.unwrap();
     (digest, plugin)
 }
 

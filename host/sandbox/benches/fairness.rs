@@ -44,6 +44,7 @@ async fn measure(place: &str, isolation: Isolation) {
         compiler: compiler(),
         concurrency: 64,
         max_component_bytes: 64 << 20,
+        max_data_bytes: 4 << 20,
         max_memory_bytes: 1 << 32,
         isolation,
     })
@@ -79,7 +80,7 @@ async fn measure(place: &str, isolation: Isolation) {
 
 async fn load(sandbox: &WasmSandbox, name: &str) -> Arc<dyn LoadedPlugin> {
     let digest = sandbox.admit(&plugin(name)).await.unwrap().digest;
-    sandbox.load(&digest).await.unwrap()
+    sandbox.load(&digest, None).await.unwrap()
 }
 
 /// Computes until it is cancelled.

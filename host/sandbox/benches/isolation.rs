@@ -65,12 +65,13 @@ async fn load(isolation: Isolation) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
         compiler: compiler(),
         concurrency: 64,
         max_component_bytes: 64 << 20,
+        max_data_bytes: 4 << 20,
         max_memory_bytes: 1 << 32,
         isolation,
     })
     .unwrap();
     let digest = sandbox.admit(&plugin("multiple-choice")).await.unwrap().digest;
-    let plugin = sandbox.load(&digest).await.unwrap();
+    let plugin = sandbox.load(&digest, None).await.unwrap();
     (sandbox, plugin)
 }
 

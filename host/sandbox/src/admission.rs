@@ -6,8 +6,9 @@ mod inspection;
 mod library;
 mod signature;
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use llm_bench_core::{Error, Result};
@@ -69,12 +70,44 @@ fn read(path: &Path, most_bytes: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
+/// SHA-256, in hexadecimal, of all that is left to read.
+pub(crate) fn hash(reader: impl Read) -> io::Result<String> {
+    let mut reader = BufReader::with_capacity(1 << 16, reader);
+    let mut hasher = Sha256::new();
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hex::encode(hasher.finalize()));
+        }
+        hasher.update(bytes);
+        let read = bytes.len();
+        reader.consume(read);
+    }
+}
+
+/// Makes a folder where it is missing, and closes it to other users.
+///
+/// # Errors
+/// `plugin-folder` when it cannot be made.
+pub(crate) fn private_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)))
+        .map_err(|error| unusable(folder, error))
+}
+
+pub(crate) fn unusable(path: &Path, error: io::Error) -> Error {
+    Error::unavailable("plugin-folder", format!("cannot use {}: {error}", path.display())).because(error)
+}
+
 /// Runs what reads, writes or hashes large files on a thread for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::internal("sandbox-defect", "admitting a plugin broke off").because(error))?

@@ -8,6 +8,7 @@
 mod admission;
 mod bindings;
 mod convert;
+mod data_files;
 mod engine;
 mod guest;
 mod plugin;

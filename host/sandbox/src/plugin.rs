@@ -21,7 +21,7 @@ use crate::bindings::llm_bench::plugin::types;
 use crate::convert::lift::{self, Misdescribed, shown};
 use crate::convert::lower;
 use crate::guest::{
-    Broken, Call, Corpus, Export, Finished, GuestRuntime, GuestState, Models, Program, contract_error,
+    Broken, Call, Corpus, Export, Files, Finished, GuestRuntime, GuestState, Models, Program, contract_error,
 };
 use crate::process::{IsolatedProgram, Portable};
 
@@ -32,8 +32,14 @@ fn rehearsal_limits() -> Limits {
     Limits { fuel: 5_000_000_000, memory_bytes: 128 << 20, compute_timeout_ms: 10_000, ..Limits::default() }
 }
 
-/// A compiled component, and where it runs.
-pub(crate) enum WasmPlugin {
+/// A compiled component, where it runs, and what it reads.
+pub(crate) struct WasmPlugin {
+    pub(crate) place: Place,
+    /// What its calls about samples may read.
+    pub(crate) files: Files,
+}
+
+pub(crate) enum Place {
     /// On threads of this process.
     Here { runtime: Arc<GuestRuntime>, program: Arc<Program> },
     /// In a process of its own.
@@ -91,10 +97,14 @@ impl WasmPlugin {
         })
     }
 
+    fn of_sample(&self, call: GuestCall) -> Call {
+        Call::with_files(call, self.files.clone())
+    }
+
     async fn call<E: Portable>(&self, call: Call, export: E) -> Finished<E::Output> {
-        match self {
-            Self::Here { runtime, program } => runtime.call(Arc::clone(program), call, export).await,
-            Self::Isolated(program) => {
+        match &self.place {
+            Place::Here { runtime, program } => runtime.call(Arc::clone(program), call, export).await,
+            Place::Isolated(program) => {
                 let Finished { result, log, usage } = program.call(call, export.work()).await;
                 let result = result.and_then(|output| {
                     let mixed_up = || Broken::output("its process answered another call");
@@ -116,7 +126,7 @@ impl LoadedPlugin for WasmPlugin {
     async fn solve(&self, call: GuestCall, sample: Sample) -> GuestOutcome<Solution> {
         let limits = call.limits;
         let export = Solve { context: lower::context(&call.context), sample: lower::sample(&sample) };
-        let finished = self.call(call.into(), export).await;
+        let finished = self.call(self.of_sample(call), export).await;
         outcome(finished, Phase::Solve, |raw| lift::solution(raw, &limits))
     }
 
@@ -134,14 +144,14 @@ impl LoadedPlugin for WasmPlugin {
             solution: lower::solution(solution),
             target: lower::row(&target),
         };
-        let finished = self.call(call.into(), export).await;
+        let finished = self.call(self.of_sample(call), export).await;
         outcome(finished, Phase::Score, |raw| lift::measurements(raw, &limits))
     }
 
     async fn aggregate(&self, call: GuestCall, samples: ScoredSamples) -> GuestOutcome<Vec<Measurement>> {
         let limits = call.limits;
         let context = types::Context { examples: Vec::new(), ..lower::context(&call.context) };
-        let call = Call { models: Arc::new(Models::Corpus(Corpus::new(samples))), ..call.into() };
+        let call = Call { models: Arc::new(Models::Corpus(Corpus::new(samples))), ..self.of_sample(call) };
         let finished = self.call(call, Aggregate { context }).await;
         outcome(finished, Phase::Aggregate, |raw| lift::measurements(raw, &limits))
     }

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
-use llm_bench_core::plugin::{Admission, Descriptor, LoadedPlugin, Sandbox};
+use llm_bench_core::plugin::{Admission, DataFiles, Descriptor, LoadedPlugin, Sandbox};
 use llm_bench_core::{Error, Result};
 use llm_bench_process::{ChildCommand, Processes, confinement};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::admission::{CONTRACT_VERSION, Candidate, CompilerCommand, Library};
+use crate::data_files::DataLibrary;
 use crate::engine;
-use crate::guest::{GuestRuntime, GuestState, Program, linker};
-use crate::plugin::{WasmPlugin, unfit};
+use crate::guest::{Files, GuestRuntime, GuestState, Program, linker};
+use crate::plugin::{Place, WasmPlugin, unfit};
 use crate::process::GuestProcesses;
 
 /// What a [`WasmSandbox`] needs to know.
@@ -27,6 +28,8 @@ pub struct SandboxConfig {
     pub compiler: CompilerCommand,
     /// The largest component that is admitted, in bytes.
     pub max_component_bytes: u64,
+    /// The most that the data files of a plugin may have together, in bytes.
+    pub max_data_bytes: u64,
     /// Guests that run at once; further calls wait.
     pub concurrency: u32,
     /// The most that any guest's limits may grant it, in bytes; at most 4 GiB.
@@ -53,6 +56,7 @@ pub enum Isolation {
 /// Runs plugins with wasmtime.
 pub struct WasmSandbox {
     library: Arc<Library>,
+    data: Arc<DataLibrary>,
     runtime: Arc<GuestRuntime>,
     guests: Guests,
     max_component_bytes: u64,
@@ -147,7 +151,8 @@ impl WasmSandbox {
             )?),
         };
         let library = Arc::new(Library::open(&config.folder, config.compiler)?);
-        Ok(Self { library, runtime, guests, max_component_bytes: config.max_component_bytes })
+        let data = Arc::new(DataLibrary::open(&config.folder, config.max_data_bytes)?);
+        Ok(Self { library, data, runtime, guests, max_component_bytes: config.max_component_bytes })
     }
 
     /// The processes that guests run in.
@@ -158,21 +163,42 @@ impl WasmSandbox {
         }
     }
 
-    /// The plugin of a component whose compiled code is at `compiled`.
-    async fn plugin(&self, digest: &str, compiled: &Path) -> Result<WasmPlugin> {
+    /// Where a component runs whose compiled code is at `compiled`.
+    async fn place(&self, digest: &str, compiled: &Path) -> Result<Place> {
         Ok(match &self.guests {
             Guests::Here(loader) => self.here(loader.program(digest, compiled)?),
-            Guests::Isolated(processes) => WasmPlugin::Isolated(processes.open(digest, compiled).await?),
+            Guests::Isolated(processes) => Place::Isolated(processes.open(digest, compiled).await?),
         })
     }
 
-    fn here(&self, program: Arc<Program>) -> WasmPlugin {
-        WasmPlugin::Here { runtime: Arc::clone(&self.runtime), program }
+    fn here(&self, program: Arc<Program>) -> Place {
+        Place::Here { runtime: Arc::clone(&self.runtime), program }
+    }
+
+    /// A program that is in memory, or the compiled code of a component.
+    async fn find(&self, digest: &str) -> Result<Place> {
+        if let Guests::Here(loader) = &self.guests {
+            let there = loader.programs().find(digest);
+            if let Some(program) = there {
+                return Ok(self.here(program));
+            }
+        }
+        let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
+        let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
+        self.place(digest, &compiled).await
+    }
+
+    async fn files(&self, digest: &str, data_files: Option<&str>) -> Result<Files> {
+        let Some(wanted) = data_files.map(str::to_owned) else { return Ok(Files::None) };
+        let (data, digest) = (Arc::clone(&self.data), digest.to_owned());
+        let files = self.runtime.spawn(async move { data.find(&digest, &wanted).await }).await??;
+        Ok(Files::Here(files))
     }
 
     /// Asks a component what it is, under limits.
     async fn rehearse(&self, digest: &str, compiled: &Path) -> Result<Descriptor> {
-        self.plugin(digest, compiled).await?.rehearse().await
+        let place = self.place(digest, compiled).await?;
+        WasmPlugin { place, files: Files::None }.rehearse().await
     }
 }
 
@@ -233,17 +259,28 @@ impl Sandbox for WasmSandbox {
         Ok(admission)
     }
 
-    async fn load(&self, digest: &str) -> Result<Arc<dyn LoadedPlugin>> {
-        if let Guests::Here(loader) = &self.guests {
-            let there = loader.programs().find(digest);
-            if let Some(program) = there {
-                return Ok(Arc::new(self.here(program)));
-            }
-        }
-        let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
-        let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;
-        Ok(Arc::new(self.plugin(digest, &compiled).await?))
+    async fn load(&self, digest: &str, data_files: Option<&str>) -> Result<Arc<dyn LoadedPlugin>> {
+        let place = self.find(digest).await?;
+        let files = self.files(digest, data_files).await?;
+        Ok(Arc::new(WasmPlugin { place, files }))
     }
+
+    async fn keep_data_files(&self, digest: &str, archive: &Path, names: &[String]) -> Result<DataFiles> {
+        let (library, data) = (Arc::clone(&self.library), Arc::clone(&self.data));
+        let (digest, archive, names) = (digest.to_owned(), archive.to_owned(), names.to_vec());
+        let kept = async move {
+            library.admitted(&digest)?;
+            data.keep(&digest, &archive, &names).await
+        };
+        self.runtime.spawn(kept).await?
+    }
+
+    async fn forget_data_files(&self, digest: &str, stays: Option<&str>) -> Result<()> {
+        let data = Arc::clone(&self.data);
+        let (digest, stays) = (digest.to_owned(), stays.map(str::to_owned));
+        self.runtime.spawn(async move { data.forget(&digest, stays.as_deref()).await }).await?
+    }
+
     async fn component(&self, digest: &str) -> Result<Vec<u8>> {
         let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
         self.runtime.spawn(async move { library.read(&wanted).await }).await?
@@ -255,6 +292,11 @@ impl Sandbox for WasmSandbox {
             Guests::Isolated(processes) => processes.forget(digest),
         }
         let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
-        self.runtime.spawn(async move { library.forget(&wanted).await }).await?
+        let data = Arc::clone(&self.data);
+        let forgotten = async move {
+            library.forget(&wanted).await?;
+            data.forget(&wanted, None).await
+        };
+        self.runtime.spawn(forgotten).await?
     }
 }

@@ -153,6 +153,7 @@ impl App {
             concurrency: GUESTS,
             // What comes with the program is not an upload.
             max_component_bytes: host.uploads.plugin_mib.max(Uploads::default().plugin_mib) << 20,
+            max_data_bytes: host.uploads.data_files_mib << 20,
             max_memory_bytes: MOST_GUEST_MEMORY,
             isolation: guest_isolation(config.sandbox.or(host.sandbox.process).unwrap_or_default())?,
         })?);

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod compare;
+mod data_files;
 mod demo;
 mod doctor;
 mod limit_arguments;

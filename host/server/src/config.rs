@@ -3,6 +3,7 @@
 //! ```toml
 //! [uploads]
 //! plugin_mib = 64        # the largest component that is accepted
+//! data_files_mib = 256   # the most that the data files of a plugin may have together
 //!
 //! [sandbox]
 //! process = "isolated"   # or "in-process": where plugins run; `--sandbox-process` comes before it
@@ -37,6 +38,8 @@ pub(crate) struct HostConfig {
 pub(crate) struct Uploads {
     /// The largest component that is accepted, in MiB.
     pub(crate) plugin_mib: u64,
+    /// The most that the data files of a plugin may have together, in MiB.
+    pub(crate) data_files_mib: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -49,12 +52,13 @@ pub(crate) struct Sandbox {
 impl Default for Uploads {
     /// A component written in Python has about 18 MB.
     fn default() -> Self {
-        Self { plugin_mib: 64 }
+        Self { plugin_mib: 64, data_files_mib: 256 }
     }
 }
 
 impl HostConfig {
     const MOST_PLUGIN_MIB: u64 = 1024;
+    const MOST_DATA_FILES_MIB: u64 = 64 * 1024;
 
     /// Reads the file of a data folder.
     ///
@@ -76,9 +80,14 @@ impl HostConfig {
 
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        let mib = config.uploads.plugin_mib;
-        if !(1..=Self::MOST_PLUGIN_MIB).contains(&mib) {
-            return Err(format!("uploads.plugin_mib is {mib}; it must be 1 to {}", Self::MOST_PLUGIN_MIB));
+        let Uploads { plugin_mib, data_files_mib } = config.uploads;
+        for (name, mib, most) in [
+            ("plugin_mib", plugin_mib, Self::MOST_PLUGIN_MIB),
+            ("data_files_mib", data_files_mib, Self::MOST_DATA_FILES_MIB),
+        ] {
+            if !(1..=most).contains(&mib) {
+                return Err(format!("uploads.{name} is {mib}; it must be 1 to {most}"));
+            }
         }
         config.limits().map_err(|error| format!("limits: {}", error.message))?;
         Ok(config)
@@ -122,5 +131,6 @@ mod tests {
         assert!(refused("[limits]\noil = 7").contains("there is no limit `oil`"));
         assert!(refused("[limits]\nfuel = -7").contains("line 2"));
         assert!(refused("[uploads]\nplugin_mib = 0").contains("it must be 1 to 1024"));
+        assert!(refused("[uploads]\ndata_files_mib = 65537").contains("it must be 1 to 65536"));
     }
 }

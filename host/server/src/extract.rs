@@ -1,7 +1,8 @@
 //! axum's extractors, with problem documents for what they refuse.
 
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use llm_bench_core::Error;
 use llm_bench_core::audit::Actor;
 
@@ -31,4 +32,15 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let unguarded = || Error::internal("unguarded-route", format!("{} has no guard", parts.uri.path()));
         actor.map(Self).ok_or_else(|| unguarded().into())
     }
+}
+
+/// The media type of a body, without its parameters.
+pub(crate) fn media_type(request: &Request) -> String {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let media_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or("");
+    media_type.split(';').next().unwrap_or("").trim().to_owned()
+}
+
+pub(crate) fn unsupported_media_type(message: String) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", message)
 }

@@ -5,6 +5,7 @@ mod audit;
 mod benchmarks;
 mod blocked_plugins;
 mod comparison;
+mod data_files;
 mod datasets;
 mod guard;
 mod hardware;
@@ -86,6 +87,7 @@ pub fn router(app: App, hosts: AllowedHosts, openness: Openness) -> Router {
         .routes(routes!(plugins::list, plugins::upload))
         .routes(routes!(plugins::show, plugins::change, plugins::remove))
         .routes(routes!(plugins::download))
+        .routes(routes!(data_files::give, data_files::withdraw))
         .routes(routes!(blocked_plugins::list))
         .routes(routes!(blocked_plugins::block, blocked_plugins::unblock))
         .routes(routes!(presets::list))

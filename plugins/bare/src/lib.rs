@@ -19,6 +19,7 @@ impl plugin::Guest for Bare {
             config_schema: r#"{"type": "object"}"#.into(),
             example_config: "{}".into(),
             parts: vec!["subject".into()],
+            data_files: Vec::new(),
         }
     }
 

@@ -24,6 +24,10 @@ pub enum Behaviour {
     Clock,
     /// Asks the system for randomness; answers "RANDOM: …", the same in every run of one sample.
     Randomness,
+    /// Reads a data file that it never declared, and one by a path that leads elsewhere.
+    DataFile,
+    /// Reads a data file while its config is checked.
+    DataFileInMetrics,
     /// Looks for the gold answer in the row.
     PeekGold,
     /// Opens a part that it never declared.
@@ -72,6 +76,8 @@ pub enum Behaviour {
     LogBytes,
     /// Takes `amount` bytes of memory beyond what it has, then is honest.
     MemoryBytes,
+    /// Reads `amount` bytes of the data file `data.bin`, as many at once as it gets; answers how many it read, and their sum.
+    DataBytes,
     /// Answers `amount` bytes.
     AnswerBytes,
     /// Measures `amount` metrics.
@@ -136,6 +142,8 @@ impl Behaviour {
             Self::Clock => probe::clock(),
             Self::Randomness => Ok(probe::randomness()),
             Self::PeekGold => Ok(probe::read(input.value(&config.answer)?)),
+            Self::DataFile => probe::data_file(),
+            Self::DataBytes => exhaust::data(config.amount),
             Self::OpenJudge => Model::open("judge").map(|_| probe::read("a judge")),
             Self::Spin => exhaust::spin(),
             Self::MemoryBomb => exhaust::memory(),
@@ -164,6 +172,7 @@ impl Behaviour {
             | Self::OpenSubjectInScore
             | Self::SpinInScore
             | Self::SpinInMetrics
+            | Self::DataFileInMetrics
             | Self::PanicInScore
             | Self::NanMeasurement
             | Self::UndeclaredMeasurement

@@ -1,8 +1,10 @@
 //! Uses up what a plugin has too little of.
 
 use std::hint::black_box;
+use std::io::Read;
 
 use llm_bench_plugin_sdk::GenerationRequest;
+use llm_bench_plugin_sdk::data::DataFile;
 use llm_bench_plugin_sdk::prelude::*;
 
 /// One line of a flood, line break not among it.
@@ -119,4 +121,21 @@ pub(crate) fn memory_bytes(amount: u32) -> Result<Solution> {
     assert_ne!(core::arch::wasm32::memory_grow(0, pages), usize::MAX, "no memory");
     black_box(pages);
     honest()
+}
+
+/// As many at once as the host gives.
+pub(crate) fn data(amount: u32) -> Result<Solution> {
+    let mut file = DataFile::open("data.bin")?;
+    let mut buffer = vec![0; 2 << 20];
+    let (mut left, mut sum) = (amount as usize, 0_u64);
+    while left > 0 {
+        let most = left.min(buffer.len());
+        let read = file.read(&mut buffer[..most]).map_err(|error| Error::other(error.to_string()))?;
+        if read == 0 {
+            break;
+        }
+        sum += buffer[..read].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        left -= read;
+    }
+    Ok(Solution::answer(format!("{} bytes, {sum}", amount as usize - left)))
 }

@@ -49,6 +49,9 @@ impl Plugin for Hostile {
         if config.behaviour == Behaviour::SpinInMetrics {
             exhaust::spin();
         }
+        if config.behaviour == Behaviour::DataFileInMetrics {
+            data::bytes("data.bin")?;
+        }
         let mut metrics = vec![Metric::mean("harmless", "1 where a sample did no harm")];
         if config.behaviour.aggregates() {
             metrics.push(Metric::corpus(TOGETHER, "samples that did no harm"));

@@ -24,6 +24,15 @@ pub(crate) fn read_file() -> Result<Solution> {
     text.map(read).map_err(|error| refused("reading /etc/passwd", error))
 }
 
+pub(crate) fn data_file() -> Result<Solution> {
+    for name in ["../data.bin", "/etc/passwd", "./data.bin", "files/data.bin", "", "other.bin"] {
+        if let Ok(bytes) = data::bytes(name) {
+            return Ok(read(format!("{} bytes of {name}", bytes.len())));
+        }
+    }
+    data::bytes("data.bin").map(|bytes| read(format!("{} bytes of data.bin", bytes.len())))
+}
+
 pub(crate) fn write_file() -> Result<Solution> {
     let written = std::fs::write("here.txt", "a plugin was here");
     written.map(|()| read("wrote here.txt")).map_err(|error| refused("writing here.txt", error))

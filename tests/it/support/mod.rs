@@ -37,6 +37,11 @@ pub(crate) fn cheating_plugin() -> PathBuf {
     target_folder().join("share/llm-bench/demo/cheater.wasm")
 }
 
+/// The example of a plugin that reads a word list.
+pub(crate) fn vocabulary_plugin() -> PathBuf {
+    target_folder().join("plugins/wasm32-wasip2/release/vocabulary.wasm")
+}
+
 /// The model that ships with the program.
 pub(crate) fn bundled_model() -> PathBuf {
     target_folder().join("share/llm-bench/models/tiny-llama")

@@ -229,7 +229,12 @@ mod tests {
     fn what_only_judges_a_record_has_no_rates() {
         let source = Source {
             benchmark: BenchmarkId::new(),
-            task: PluginPin { name: "t".to_owned(), version: "1.0.0".to_owned(), digest: String::new() },
+            task: PluginPin {
+                name: "t".to_owned(),
+                version: "1.0.0".to_owned(),
+                digest: String::new(),
+                data_files: None,
+            },
             takes: Takes::Calls,
             recorded_parts: Vec::new(),
             is_compared: true,

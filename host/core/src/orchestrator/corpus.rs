@@ -65,7 +65,7 @@ impl Orchestrator {
         // Also of a benchmark that is cancelled because its plugin was blocked: nothing of that runs any more.
         let usable = benchmark.task_standing.ensure_usable(plan.task.label());
         let loaded = match usable {
-            Ok(()) => self.ports.sandbox.load(&plan.task.digest).await,
+            Ok(()) => self.ports.sandbox.load(&plan.task.digest, plan.task.data_files.as_deref()).await,
             Err(error) => Err(error),
         };
         let plugin = match loaded {

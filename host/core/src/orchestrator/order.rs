@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
+use crate::benchmark::{Benchmark, FewShotDraws, Plan};
 use crate::dataset::{Dataset, Split};
 use crate::limits::Limits;
 use crate::model::{Model, Origin};
@@ -50,18 +50,15 @@ impl Orchestrator {
         self.check_limits(&order)?;
         let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
         check_config(&order.task.descriptor, &order.config)?;
-        let plugin = self.ports.sandbox.load(&order.task.digest).await?;
+        let task = order.task.pin();
+        let plugin = self.ports.sandbox.load(&task.digest, task.data_files.as_deref()).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         check_columns(&order, split)?;
         let gold = order.gold_columns();
         check_gold(&order.columns, split, &order.dataset.name, &order.dataset.gold, &gold)?;
         let (few_shot, draws) = self.choose_examples(&order, split, rows).await?;
         let plan = Plan {
-            task: PluginPin {
-                name: order.task.name.to_string(),
-                version: order.task.version,
-                digest: order.task.digest,
-            },
+            task,
             split: split.clone(),
             dataset: order.dataset.name,
             model: order.model,
@@ -192,7 +189,7 @@ fn check_numbers(order: &NewBenchmark) -> Result<()> {
 
 fn check_task(order: &NewBenchmark) -> Result<()> {
     let task = &order.task;
-    task.standing.ensure_usable(task.reference())?;
+    task.ensure_usable()?;
     if !(task.exports.solver && task.exports.scorer) {
         let lacks = if task.exports.solver { "scorer" } else { "solver" };
         return Err(Error::invalid(

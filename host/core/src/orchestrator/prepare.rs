@@ -40,7 +40,7 @@ impl Orchestrator {
         parts: Parts,
         draws: Option<FewShotDraws>,
     ) -> Result<SampleRunner> {
-        let plugin = self.ports.sandbox.load(&plan.task.digest).await?;
+        let plugin = self.ports.sandbox.load(&plan.task.digest, plan.task.data_files.as_deref()).await?;
         let examples = self.read_examples(plan, draws).await?;
         let source = self.ports.benchmarks.clone();
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples, source))

@@ -74,7 +74,7 @@ impl Orchestrator {
         stop: &CancellationToken,
         mut finished: impl FnMut(u64, u64),
     ) -> Result<Rehearsal> {
-        order.plugin.standing.ensure_usable(order.plugin.reference())?;
+        order.plugin.ensure_usable()?;
         check_granted(&order.plugin, order.models.keys())?;
         check_config(&order.plugin.descriptor, &order.config)?;
         let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
@@ -82,7 +82,8 @@ impl Orchestrator {
         let gold = gold_columns(&order.dataset.gold, &order.plugin.descriptor, &order.config);
         check_gold(&BTreeMap::new(), &split, &order.dataset.name, &order.dataset.gold, &gold)?;
         let takes = check_parts(&order)?;
-        let plugin = self.ports.sandbox.load(&order.plugin.digest).await?;
+        let pin = order.plugin.pin();
+        let plugin = self.ports.sandbox.load(&pin.digest, pin.data_files.as_deref()).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         let parts = tokio::select! {
             parts = self.lend(&order) => parts?,

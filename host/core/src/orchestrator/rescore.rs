@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Orchestrator;
 use super::order::{check_gold, check_granted};
-use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
+use crate::benchmark::{Benchmark, FewShotDraws, Plan};
 use crate::id::BenchmarkId;
 use crate::model::Model;
 use crate::plugin::config_schema::check_config;
@@ -56,7 +56,9 @@ impl Orchestrator {
         let (parts, recorded_parts) = parts(&order, &source.plan)?;
         let gold = gold(&order.plugin, &config, &source.plan)?;
         let limits = source.plan.limits;
-        let metrics = self.ports.sandbox.load(&order.plugin.digest).await?.metrics(&config, &limits).await?;
+        let task = order.plugin.pin();
+        let plugin = self.ports.sandbox.load(&task.digest, task.data_files.as_deref()).await?;
+        let metrics = plugin.metrics(&config, &limits).await?;
         // Rows are not part of the record. That they are gone is better known now than by a failed benchmark.
         self.check_unchanged(&source.plan.split).await?;
         if let Some(few_shot) =
@@ -74,11 +76,7 @@ impl Orchestrator {
                 recorded_parts,
                 is_compared: metrics == source.plan.metrics,
             }),
-            task: PluginPin {
-                name: order.plugin.name.to_string(),
-                version: order.plugin.version,
-                digest: order.plugin.digest,
-            },
+            task,
             config,
             parts,
             metrics,
@@ -91,7 +89,7 @@ impl Orchestrator {
 
 fn check_plugin(order: &NewRescore, source: &Benchmark) -> Result<()> {
     let Plugin { name, exports, .. } = &order.plugin;
-    order.plugin.standing.ensure_usable(order.plugin.reference())?;
+    order.plugin.ensure_usable()?;
     check_granted(&order.plugin, order.parts.keys())?;
     if !exports.scorer {
         let message = format!("plugin `{name}` has no scorer, so it cannot judge");

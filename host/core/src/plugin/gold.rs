@@ -46,6 +46,7 @@ mod tests {
             config_schema: schema,
             example_config: Json::Null,
             parts: vec![],
+            data_files: vec![],
         }
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::plugin::DataFiles;
 use crate::{Error, Result};
 
 /// Whether a version of a plugin may be used.
@@ -93,6 +94,9 @@ pub struct Grants {
     pub parts: BTreeSet<String>,
     /// Limits that differ from the host's defaults, by the names of [`Limits`](crate::limits::Limits).
     pub limits: BTreeMap<String, u64>,
+    /// The files that it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_files: Option<DataFiles>,
 }
 
 /// What is to change about grants.

@@ -10,7 +10,7 @@ use self::llm_bench::plugin::models::{
     Generation, GenerationRequest, Host, HostModel, LogLikelihood, Model, ScoringRequest,
 };
 use self::llm_bench::plugin::types::{Context, Error, Sample};
-use self::llm_bench::plugin::{logging, types};
+use self::llm_bench::plugin::{data_files, logging, types};
 
 wasmtime::component::bindgen!({ path: "../../wit", world: "task" });
 
@@ -62,6 +62,16 @@ impl types::Host for State {}
 
 impl logging::Host for State {
     fn log(&mut self, _: logging::Level, _: String) {}
+}
+
+impl data_files::Host for State {
+    fn size(&mut self, _: String) -> Result<u64, Error> {
+        unreachable!("the component reads no files")
+    }
+
+    fn read(&mut self, _: String, _: u64, _: u32) -> Result<Vec<u8>, Error> {
+        unreachable!("the component reads no files")
+    }
 }
 
 impl Host for State {

@@ -12,7 +12,7 @@ const PACKAGE: &str = "llm-bench:plugin";
 pub(crate) const VERSION: &str = "0.1.0";
 
 /// Interfaces of the contract that the host provides.
-const PROVIDED: [&str; 3] = ["types", "models", "logging"];
+const PROVIDED: [&str; 4] = ["types", "models", "data-files", "logging"];
 
 /// Interfaces of WASI 0.2 that are linked, most of them only to refuse.
 const WASI: [&str; 27] = [
@@ -232,7 +232,7 @@ fn check_import(import: &str) -> Result<()> {
     }
     let message = format!(
         "the component imports `{}`, which this host does not provide; it provides `{PACKAGE}/models@{VERSION}`, \
-         `{PACKAGE}/logging@{VERSION}` and WASI 0.2 (cli, clocks, filesystem, io, random, sockets)",
+         `{PACKAGE}/data-files@{VERSION}`, `{PACKAGE}/logging@{VERSION}` and WASI 0.2 (cli, clocks, filesystem, io, random, sockets)",
         shown(import, 200)
     );
     Err(Error::unsupported("plugin-import", message))

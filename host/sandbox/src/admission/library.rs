@@ -8,18 +8,16 @@
 //! A component outlives its compiled code: after an upgrade it is compiled anew. Files appear by renaming and are
 //! never changed in place.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use llm_bench_core::{Error, Result};
-use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::Mutex;
 
-use super::{Candidate, Compiled, CompilerCommand, blocking, digest};
+use super::{Candidate, Compiled, CompilerCommand, blocking, digest, hash, private_folder, unusable};
 use crate::engine;
 
 /// Compiled code that is there and whole.
@@ -54,9 +52,7 @@ impl Library {
             compiling: Mutex::new(()),
         };
         for private in [folder, &library.components, &library.compiled] {
-            fs::create_dir_all(private)
-                .and_then(|()| fs::set_permissions(private, Permissions::from_mode(0o700)))
-                .map_err(|error| unusable(private, error))?;
+            private_folder(private)?;
         }
         Ok(library)
     }
@@ -140,7 +136,7 @@ impl Library {
     }
 
     /// Where the component of a digest lies.
-    fn admitted(&self, digest: &str) -> Result<PathBuf> {
+    pub(crate) fn admitted(&self, digest: &str) -> Result<PathBuf> {
         // A digest that is none must not name a file elsewhere.
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         let component = is_digest.then(|| self.component(digest)).filter(|component| component.exists());
@@ -157,7 +153,7 @@ impl Library {
         if let Some(ready) = self.ready(digest).await? {
             return Ok(ready);
         }
-        let unusable = |error| unusable(&self.compiled, error);
+        let unusable = |error| super::unusable(&self.compiled, error);
         let bench = TempDir::new_in(&self.compiled).map_err(unusable)?;
         let (input, output) = (bench.path().join("component.wasm"), bench.path().join("code.cwasm"));
         tokio::fs::write(&input, bytes).await.map_err(unusable)?;
@@ -166,7 +162,7 @@ impl Library {
         let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let compiled = self.compiled(digest);
         blocking(move || {
-            compiled.install(&output, compile_ms).map_err(|error| self::unusable(&output, error))?;
+            compiled.install(&output, compile_ms).map_err(|error| super::unusable(&output, error))?;
             drop(bench);
             Ok(ReadyCode { code: compiled.code, compile_ms: Some(compile_ms) })
         })
@@ -237,17 +233,7 @@ fn remove(file: &Path) -> Result<()> {
 }
 
 fn hash_file(path: &Path) -> io::Result<String> {
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let mut hasher = Sha256::new();
-    loop {
-        let bytes = reader.fill_buf()?;
-        if bytes.is_empty() {
-            return Ok(hex::encode(hasher.finalize()));
-        }
-        hasher.update(bytes);
-        let read = bytes.len();
-        reader.consume(read);
-    }
+    hash(File::open(path)?)
 }
 
 /// Writes a file that other users cannot read and that appears complete or not at all.
@@ -257,8 +243,4 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
-}
-
-fn unusable(path: &Path, error: io::Error) -> Error {
-    Error::unavailable("plugin-folder", format!("cannot use {}: {error}", path.display())).because(error)
 }

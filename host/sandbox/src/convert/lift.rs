@@ -4,7 +4,7 @@
 mod output;
 mod request;
 
-use llm_bench_core::plugin::{Aggregation, Descriptor, MetricDeclaration};
+use llm_bench_core::plugin::{Aggregation, Descriptor, MetricDeclaration, check_data_file_names};
 use llm_bench_core::{Json, name::Name};
 
 use crate::bindings::llm_bench::plugin::types;
@@ -41,6 +41,7 @@ pub(crate) fn descriptor(raw: types::Descriptor) -> Result<Descriptor, Misdescri
         version: raw.version,
         description: raw.description,
         parts: raw.parts,
+        data_files: raw.data_files,
     })
 }
 
@@ -48,6 +49,7 @@ fn check_words(raw: &types::Descriptor) -> Result<(), Wrong> {
     Name::new(raw.name.as_str()).map_err(|error| error.message)?;
     version(&raw.version)?;
     bounded("description", &raw.description, DESCRIPTION_BYTES)?;
+    check_data_file_names(&raw.data_files)?;
     for (index, part) in raw.parts.iter().enumerate() {
         if !PARTS.contains(&part.as_str()) {
             return Err(format!(
@@ -174,6 +176,7 @@ mod tests {
             config_schema: r#"{"type": "object"}"#.into(),
             example_config: "{}".into(),
             parts: vec!["subject".into(), "judge".into()],
+            data_files: vec![],
         }
     }
 
@@ -207,6 +210,7 @@ mod tests {
         );
         assert!(refusal(|raw| raw.parts.push("root".into())).contains("`root` is none of"));
         assert!(refusal(|raw| raw.parts.push("judge".into())).contains("twice"));
+        assert!(refusal(|raw| raw.data_files.push("../x".into())).contains("`../x` is not named by"));
         assert!(refusal(|raw| raw.description = "x".repeat(5000)).contains("5000 bytes"));
     }
 

@@ -32,13 +32,14 @@ pub(crate) struct Budget {
     limits: Limits,
     host_calls: u32,
     request_bytes: u64,
+    data_bytes: u64,
     tokens: u64,
     open_models: u32,
 }
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, host_calls: 0, request_bytes: 0, tokens: 0, open_models: 0 }
+        Self { limits, host_calls: 0, request_bytes: 0, data_bytes: 0, tokens: 0, open_models: 0 }
     }
 
     /// Counts one call of an imported function of the contract.
@@ -67,6 +68,15 @@ impl Budget {
         let (tokens, most) = (self.tokens, self.limits.requested_tokens);
         within(tokens <= most, || {
             format!("the plugin asked for {tokens} generated tokens; the limit is {most}")
+        })
+    }
+
+    /// Counts bytes of data files that were read.
+    pub(crate) fn count_data(&mut self, bytes: u64) -> Result<(), Ended> {
+        self.data_bytes = self.data_bytes.saturating_add(bytes);
+        let (bytes, most) = (self.data_bytes, self.limits.data_bytes);
+        within(bytes <= most, || {
+            format!("the plugin read {bytes} bytes of its data files; the limit is {most}")
         })
     }
 

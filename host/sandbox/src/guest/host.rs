@@ -10,7 +10,7 @@ use super::state::{GuestState, OpenModel};
 use super::wasi;
 use crate::bindings::Host_;
 use crate::bindings::llm_bench::plugin::types::{Error, ErrorCode};
-use crate::bindings::llm_bench::plugin::{logging, models, types};
+use crate::bindings::llm_bench::plugin::{data_files, logging, models, types};
 use crate::convert::{lift, lower};
 
 /// What a guest is told, within what ends it.
@@ -40,6 +40,20 @@ impl logging::Host for GuestState {
         self.budget.count_call()?;
         self.log.append(format!("[{}] {message}\n", lift::level(level)).as_bytes());
         Ok(())
+    }
+}
+
+impl data_files::Host for GuestState {
+    async fn size(&mut self, name: String) -> Told<u64> {
+        self.budget.count_call()?;
+        Ok(self.clock.rest(self.files.size(&name)).await)
+    }
+
+    async fn read(&mut self, name: String, offset: u64, length: u32) -> Told<Vec<u8>> {
+        self.budget.count_call()?;
+        let bytes = self.clock.rest(self.files.read(&name, offset, length)).await;
+        self.budget.count_data(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))?;
+        Ok(bytes)
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) enum Models {
     Here(Arc<dyn ModelAccess>),
     /// No model, but samples to aggregate.
     Corpus(Corpus),
-    Parent(ParentModels),
+    Parent(Arc<ParentModels>),
 }
 
 impl Models {

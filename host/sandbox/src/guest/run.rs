@@ -16,6 +16,7 @@ use wasmtime::{Engine, Store};
 
 use super::clock::{Stop, Timed};
 use super::failure::{Broken, contract_error};
+use super::files::Files;
 use super::models::Models;
 use super::state::{GuestState, NoModels};
 use crate::bindings::exports::llm_bench::plugin::{aggregator, plugin, scorer, solver};
@@ -93,6 +94,7 @@ pub(crate) struct Call {
     pub(crate) limits: Limits,
     pub(crate) seed: u64,
     pub(crate) models: Arc<Models>,
+    pub(crate) files: Files,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -103,15 +105,15 @@ impl Call {
             limits,
             seed: 0,
             models: Arc::new(Models::Here(Arc::new(NoModels))),
+            files: Files::None,
             cancel: CancellationToken::new(),
         }
     }
-}
 
-impl From<GuestCall> for Call {
-    fn from(call: GuestCall) -> Self {
+    /// A call about a sample, which may read these files.
+    pub(crate) fn with_files(call: GuestCall, files: Files) -> Self {
         let models = Arc::new(Models::Here(call.models));
-        Self { limits: call.limits, seed: call.seed, models, cancel: call.cancel }
+        Self { limits: call.limits, seed: call.seed, models, files, cancel: call.cancel }
     }
 }
 

@@ -14,6 +14,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::budget::Budget;
 use super::clock::CallClock;
+use super::files::Files;
 use super::limiter::Limiter;
 use super::log::Log;
 use super::models::Models;
@@ -38,6 +39,7 @@ pub(crate) struct GuestState {
     pub(super) clock: Arc<CallClock>,
     pub(super) log: Log,
     pub(super) models: Arc<Models>,
+    pub(super) files: Files,
     pub(super) cancel: CancellationToken,
     pub(super) table: ResourceTable,
     pub(super) limits: Limits,
@@ -65,6 +67,7 @@ impl GuestState {
             budget: Budget::new(limits),
             clock: CallClock::new(limits.compute_timeout(), limits.model_timeout()),
             models: Arc::clone(&call.models),
+            files: call.files.clone(),
             cancel,
             table,
             limits,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::models::{ParentModels, Voice};
 use super::protocol::{Break, End, FromChild, Setup, ToChild};
 use crate::engine;
-use crate::guest::{Broken, Call, Finished, GuestRuntime, Models, Program, linker};
+use crate::guest::{Broken, Call, Files, Finished, GuestRuntime, Models, Program, linker};
 
 /// Descriptors that may be open: two for each image of a memory, which the code of a component has, and some.
 const DESCRIPTORS: u64 = 4096;
@@ -82,8 +82,9 @@ impl Guests {
                 Ok(Some(ToChild::Call { id, limits, seed, lent, work })) => {
                     let cancel = CancellationToken::new();
                     self.cancels().insert(id, cancel.clone());
-                    let models = Models::Parent(ParentModels { id, lent, voice: self.voice.clone() });
-                    let call = Call { limits, seed, models: Arc::new(models), cancel };
+                    let parent = Arc::new(ParentModels { id, lent, voice: self.voice.clone() });
+                    let (models, files) = (Models::Parent(parent.clone()), Files::Parent(parent));
+                    let call = Call { limits, seed, models: Arc::new(models), files, cancel };
                     let (program, runtime) = (self.program.clone(), self.runtime.clone());
                     let (voice, cancels) = (self.voice.clone(), self.cancels.clone());
                     self.runtime.start(async move {

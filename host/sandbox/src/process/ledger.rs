@@ -9,6 +9,7 @@ use llm_bench_core::limits::Limits;
 use llm_bench_core::sample::FailureKind;
 use llm_bench_core::{Error, Result};
 use llm_bench_process::{ChildSlot, Conversation};
+use serde_bytes::ByteBuf;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,10 @@ use super::protocol::{Answer, Break, End, FromChild, Question, ToChild};
 use super::watch::Watch;
 use super::work::Output;
 use crate::convert::lift::shown;
+use crate::data_files::MOST_READ;
 use crate::guest::{
-    BACKTRACE_CHARS, Broken, Budget, Finished, GuestRuntime, MESSAGE_CHARS, Models, handover_bytes, most_fuel,
+    BACKTRACE_CHARS, Broken, Budget, Call, Files, Finished, GuestRuntime, MESSAGE_CHARS, Models,
+    handover_bytes, most_fuel,
 };
 
 /// What a message has besides what a guest hands over.
@@ -52,6 +55,7 @@ struct AtHand {
     end: Option<oneshot::Sender<Finished<Output>>>,
     limits: Limits,
     models: Arc<Models>,
+    files: Files,
     budget: Budget,
     /// Cancelled when the call ends, so that models drop what it asked.
     cancel: CancellationToken,
@@ -98,8 +102,7 @@ impl Ledger {
     /// Why the child ended, if it has.
     pub(super) fn enter(
         &self,
-        limits: Limits,
-        models: Arc<Models>,
+        call: &Call,
         cancel: CancellationToken,
         place: OwnedSemaphorePermit,
         end: oneshot::Sender<Finished<Output>>,
@@ -108,14 +111,16 @@ impl Ledger {
         if let Some(error) = &state.ended {
             return Err((error.clone(), place));
         }
+        let limits = call.limits;
         let id = state.next;
         state.next += 1;
         state.longest = state.longest.max(handover_bytes(&limits).saturating_add(ENVELOPE_BYTES));
         let call = AtHand {
             end: Some(end),
             limits,
-            models,
-            budget: Budget::new(limits),
+            models: call.models.clone(),
+            files: call.files.clone(),
+            budget: budget(limits),
             cancel,
             is_waiting: false,
             is_fed: false,
@@ -216,23 +221,27 @@ impl Ledger {
                 return Err("it asked for samples that it is not to have".to_owned());
             }
             // The child grants both anew for every batch. There are so many of these as the corpus has.
-            call.budget = Budget::new(call.limits);
+            call.budget = budget(call.limits);
             call.computed = Duration::ZERO;
         }
         // The child has counted the same, unless a stranger's code rules it.
         let counted = call.budget.count_call().and_then(|()| match &question {
             Question::Ask { request, .. } => call.budget.count_request(request),
-            Question::Open { .. } | Question::Batch => Ok(()),
+            Question::ReadFile { name, offset, length } => {
+                call.budget.count_data(call.files.available(name, *offset, *length))
+            }
+            Question::Open { .. } | Question::Batch | Question::FileSize { .. } => Ok(()),
         });
         counted.map_err(|ended| format!("it asked for more than a call may: {ended}"))?;
         call.is_waiting = true;
-        let (models, cancel, ledger) = (call.models.clone(), call.cancel.clone(), self.this.clone());
+        let (models, files) = (call.models.clone(), call.files.clone());
+        let (cancel, ledger) = (call.cancel.clone(), self.this.clone());
         drop(state);
         let answering = async move {
             let answer = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                answer = answer(&models, question, &cancel) => answer,
+                answer = answer(&models, &files, question, &cancel) => answer,
             };
             let Some(ledger) = ledger.upgrade() else { return };
             if let Some(call) = ledger.lock().calls.get_mut(&id) {
@@ -317,14 +326,23 @@ impl Conversation for Ledger {
     }
 }
 
-async fn answer(models: &Models, question: Question, cancel: &CancellationToken) -> Answer {
+async fn answer(models: &Models, files: &Files, question: Question, cancel: &CancellationToken) -> Answer {
     match question {
         Question::Open { part } => Answer::Opened(models.open(&part).await),
         Question::Batch => Answer::Batch(models.next_batch().await),
+        Question::FileSize { name } => Answer::FileSize(files.size(&name).await),
+        Question::ReadFile { name, offset, length } => {
+            Answer::FileBytes(files.read(&name, offset, length).await.map(ByteBuf::from))
+        }
         Question::Ask { part, request } => {
             Answer::Response(models.call(&part, request, cancel.child_token()).await)
         }
     }
+}
+
+/// What a call may ask. The child learns how much a read of a file gave only afterwards, and ends the guest then.
+fn budget(limits: Limits) -> Budget {
+    Budget::new(Limits { data_bytes: limits.data_bytes.saturating_add(MOST_READ.into()), ..limits })
 }
 
 /// The end of a process, in the words that its calls fail with.

@@ -1,4 +1,4 @@
-//! The models of a guest whose host is the parent process.
+//! The models and data files of a guest whose host is the parent process.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use llm_bench_core::model::{ModelRequest, ModelResponse};
 use llm_bench_process::frames::append;
 use llm_bench_process::pipes;
+use serde_bytes::ByteBuf;
 use tokio::sync::oneshot;
 
 use super::protocol::{Answer, FromChild, Question};
@@ -48,7 +49,7 @@ impl Voice {
     }
 }
 
-/// The models of one call.
+/// What the parent answers for one call.
 pub(crate) struct ParentModels {
     pub(super) id: u64,
     pub(super) lent: Vec<String>,
@@ -78,6 +79,20 @@ impl ParentModels {
         match self.ask(Question::Batch).await? {
             Answer::Batch(batch) => batch,
             Answer::Response(Err(error)) => Err(error),
+            _ => Err(lost("another answer than was asked for")),
+        }
+    }
+
+    pub(crate) async fn file_size(&self, name: &str) -> Result<u64, Error> {
+        match self.ask(Question::FileSize { name: name.to_owned() }).await? {
+            Answer::FileSize(answer) => answer,
+            _ => Err(lost("another answer than was asked for")),
+        }
+    }
+
+    pub(crate) async fn read_file(&self, name: &str, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
+        match self.ask(Question::ReadFile { name: name.to_owned(), offset, length }).await? {
+            Answer::FileBytes(answer) => answer.map(ByteBuf::into_vec),
             _ => Err(lost("another answer than was asked for")),
         }
     }

@@ -68,7 +68,7 @@ impl GuestProcess {
     ) -> Result<Finished<Output>, (Call, OwnedSemaphorePermit, Work)> {
         let (end, finished) = oneshot::channel();
         let cancel = call.cancel.child_token();
-        let id = match self.ledger.enter(call.limits, call.models.clone(), cancel, place, end) {
+        let id = match self.ledger.enter(&call, cancel, place, end) {
             Ok(id) => id,
             Err((_, place)) => return Err((call, place, work)),
         };

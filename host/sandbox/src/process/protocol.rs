@@ -7,6 +7,7 @@ use llm_bench_core::model::{ModelRequest, ModelResponse};
 use llm_bench_core::sample::{FailureKind, GuestUsage};
 use llm_bench_process::Refusal;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::work::{Output, Work};
 use crate::bindings::exports::llm_bench::plugin::aggregator::Scored;
@@ -70,6 +71,15 @@ pub(super) enum Question {
     },
     /// The next samples to aggregate.
     Batch,
+    /// How long is a data file?
+    FileSize {
+        name: String,
+    },
+    ReadFile {
+        name: String,
+        offset: u64,
+        length: u32,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,6 +88,8 @@ pub(super) enum Answer {
     Response(Result<ModelResponse, types::Error>),
     /// None after the last.
     Batch(Result<Option<Vec<Scored>>, types::Error>),
+    FileSize(Result<u64, types::Error>),
+    FileBytes(Result<ByteBuf, types::Error>),
 }
 
 /// How a call ended.

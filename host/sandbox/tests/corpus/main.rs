@@ -81,7 +81,7 @@ fn small() -> Vec<u8> {
 /// A good plugin is admitted and works.
 async fn works(sandbox: &WasmSandbox) {
     let digest = sandbox.admit(&plugin("perplexity")).await.unwrap().digest;
-    let plugin = sandbox.load(&digest).await.unwrap();
+    let plugin = sandbox.load(&digest, None).await.unwrap();
     let text = sample(json!({"text": "Once."}));
     plugin.solve(call(json!({}), Scripted::subject()), text).await.result.unwrap();
 }

@@ -47,7 +47,7 @@ async fn known_bytes_are_admitted_and_loaded_without_a_compiler() {
     let first = sandbox_with(folder.path(), compiler()).admit(&plugin("hostile")).await.unwrap();
     let later = sandbox_with(folder.path(), no_compiler());
     assert_eq!(later.admit(&plugin("hostile")).await.unwrap(), first);
-    later.load(&first.digest).await.map(drop).unwrap();
+    later.load(&first.digest, None).await.map(drop).unwrap();
 }
 
 #[tokio::test]
@@ -56,15 +56,15 @@ async fn compiled_code_that_is_lost_or_damaged_is_made_again() {
     let digest = sandbox_with(folder.path(), compiler()).admit(&plugin("hostile")).await.unwrap().digest;
     let code = compiled_code(folder.path());
     fs::remove_file(&code).unwrap();
-    sandbox_with(folder.path(), compiler()).load(&digest).await.map(drop).unwrap();
+    sandbox_with(folder.path(), compiler()).load(&digest, None).await.map(drop).unwrap();
 
     let mut bytes = fs::read(&code).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&code, &bytes).unwrap();
-    let error = sandbox_with(folder.path(), no_compiler()).load(&digest).await.map(drop).unwrap_err();
+    let error = sandbox_with(folder.path(), no_compiler()).load(&digest, None).await.map(drop).unwrap_err();
     assert_eq!(&*error.code, "compiler-start", "damaged code was executed");
-    sandbox_with(folder.path(), compiler()).load(&digest).await.map(drop).unwrap();
+    sandbox_with(folder.path(), compiler()).load(&digest, None).await.map(drop).unwrap();
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn only_what_was_admitted_can_be_loaded() {
     let folder = TempDir::new().unwrap();
     let sandbox = sandbox_with(folder.path(), compiler());
     for digest in ["", "../components/x", &"0".repeat(64)] {
-        let error = sandbox.load(digest).await.map(drop).unwrap_err();
+        let error = sandbox.load(digest, None).await.map(drop).unwrap_err();
         assert_eq!((error.kind, &*error.code), (ErrorKind::NotFound, "plugin-not-found"));
     }
 }

@@ -228,7 +228,7 @@ async fn guests_that_loop_leave_room_for_honest_ones() {
 async fn a_sandbox_can_be_dropped_in_async_code_with_guests_at_work() {
     let sandbox = sandbox();
     let digest = sandbox.admit(&plugin("hostile")).await.unwrap().digest;
-    let plugin = sandbox.load(&digest).await.unwrap();
+    let plugin = sandbox.load(&digest, None).await.unwrap();
     drop(sandbox);
     assert!(solve(&*plugin, trying("honest")).await.result.is_ok());
     drop(plugin);

@@ -15,13 +15,18 @@ use serde_json::json;
 use crate::support::{Scripted, call, compiler, load, plugin, row, sample};
 
 fn sandbox() -> WasmSandbox {
+    sandbox_in(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"))
+}
+
+pub(crate) fn sandbox_in(folder: &Path) -> WasmSandbox {
     let program = env!("CARGO_BIN_EXE_llm-bench-run-guests").into();
     let command = ChildCommand { program, arguments: vec![], environment: vec![] };
     WasmSandbox::open(SandboxConfig {
-        folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"),
+        folder: folder.to_owned(),
         compiler: compiler(),
         concurrency: 4,
         max_component_bytes: 64 << 20,
+        max_data_bytes: 4 << 20,
         max_memory_bytes: 256 << 20,
         isolation: Isolation::Process { command, memory_bytes: 1 << 30 },
     })
@@ -31,7 +36,7 @@ fn sandbox() -> WasmSandbox {
 pub(crate) async fn isolated(name: &str) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
     let sandbox = sandbox();
     let digest = sandbox.admit(&plugin(name)).await.unwrap().digest;
-    let plugin = sandbox.load(&digest).await.unwrap();
+    let plugin = sandbox.load(&digest, None).await.unwrap();
     (sandbox, plugin)
 }
 
@@ -197,6 +202,7 @@ async fn a_process_ends_with_its_sandbox_and_one_that_nobody_runs_is_an_error() 
             compiler: compiler(),
             concurrency: 4,
             max_component_bytes: 64 << 20,
+            max_data_bytes: 4 << 20,
             max_memory_bytes: 256 << 20,
             isolation: Isolation::Process { command, memory_bytes: 1 << 30 },
         });

@@ -8,6 +8,7 @@ mod aggregation;
 mod bomb;
 mod built_in;
 mod compiler;
+mod data_files;
 mod hostile;
 mod inspection;
 mod isolation;

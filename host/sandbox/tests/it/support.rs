@@ -37,6 +37,7 @@ pub(crate) fn sandbox_with(folder: &Path, compiler: CompilerCommand) -> WasmSand
         compiler,
         concurrency: 4,
         max_component_bytes: 64 << 20,
+        max_data_bytes: 4 << 20,
         max_memory_bytes: 256 << 20,
         isolation: Isolation::InProcess,
     };
@@ -52,7 +53,7 @@ pub(crate) fn sandbox() -> WasmSandbox {
 pub(crate) async fn load(name: &str) -> Arc<dyn LoadedPlugin> {
     let sandbox = sandbox();
     let digest = sandbox.admit(&plugin(name)).await.unwrap().digest;
-    sandbox.load(&digest).await.unwrap()
+    sandbox.load(&digest, None).await.unwrap()
 }
 
 /// Models whose answers follow from the request; remembers what it was asked.

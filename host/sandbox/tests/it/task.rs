@@ -90,7 +90,7 @@ impl Words<'_> {
             data.push_str(&text.replace('"', "\\22"));
             address += length;
         }
-        // The list of parts is empty.
+        // The lists of parts and data files are empty.
         code.push_str("(i32.const 0)");
         (code, data)
     }

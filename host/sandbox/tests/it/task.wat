@@ -1,5 +1,5 @@
-;; A task by hand. The test fills in the places in braces: what `describe` does (it leaves the address of six pairs
-;; of address and length: name, version, description, schema, example, parts) and what `metrics` does (it leaves the
+;; A task by hand. The test fills in the places in braces: what `describe` does (it leaves the address of seven pairs
+;; of address and length: name, version, description, schema, example, parts, data files) and what `metrics` does (it leaves the
 ;; address of a result), data from address 1024 on, pages of memory, extra fields that begin the core module, what the
 ;; component exports as its scorer, its imports, and what of them the core module gets.
 (component
@@ -17,7 +17,7 @@
 
   (type $descriptor' (record
     (field "name" string) (field "version" string) (field "description" string) (field "config-schema" string)
-    (field "example-config" string) (field "parts" (list string))))
+    (field "example-config" string) (field "parts" (list string)) (field "data-files" (list string))))
   (export $descriptor "descriptor" (type $descriptor'))
   (type $error-code' (enum
     "invalid-config" "invalid-sample" "model" "denied" "unsupported" "limit" "other"))

@@ -1,16 +1,17 @@
 //! `llm-bench plugins`: what is admitted, and what an administrator does with it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use llm_bench_core::audit::Actor;
 use llm_bench_core::benchmark::BenchmarkFilter;
 use llm_bench_core::lifecycle::{PluginChange, Unfinished};
-use llm_bench_core::plugin::{GrantsChange, PluginReference};
+use llm_bench_core::plugin::{GrantsChange, Plugin, PluginReference};
 use llm_bench_core::{Error, Result};
 
+use super::data_files::{DataFilesArchive, DataFilesArgument};
 use super::{CommonArguments, ListAction, list, output};
 use crate::app::App;
 use crate::view::{BenchmarkView, BlockView, PluginView};
@@ -29,6 +30,8 @@ enum PluginAction {
     Add {
         /// The component, a .wasm file.
         file: PathBuf,
+        #[command(flatten)]
+        data_files: DataFilesArgument,
         #[command(flatten)]
         common: CommonArguments,
     },
@@ -58,6 +61,11 @@ enum PluginAction {
         /// `plugins show` names them.
         #[arg(long = "limit", value_name = "NAME=[N]", value_parser = limit)]
         limits: Vec<(String, Option<u64>)>,
+        #[command(flatten)]
+        data_files: DataFilesArgument,
+        /// Take the files away that it was given.
+        #[arg(long, conflicts_with = "path")]
+        no_data_files: bool,
     },
     /// Refuse a content for ever: it cannot be uploaded again, whatever it calls itself.
     Block {
@@ -106,9 +114,12 @@ struct Version {
 pub(super) async fn plugins(arguments: PluginArguments) -> Result<ExitCode> {
     match arguments.action {
         PluginAction::Look(action) => list::plugins(action).await,
-        PluginAction::Add { file, common } => {
+        PluginAction::Add { file, data_files, common } => {
             let app = list::open(&common).await?;
-            let plugin = app.catalog.admit_upload(&file, Actor::CommandLine).await?;
+            let mut plugin = app.catalog.admit_upload(&file, Actor::CommandLine).await?;
+            if let Some(path) = data_files.path {
+                plugin = give(&app, plugin, &path).await?;
+            }
             list::show_one(&common, &PluginView::from(plugin))
         }
         PluginAction::Default(version) => {
@@ -123,16 +134,25 @@ pub(super) async fn plugins(arguments: PluginArguments) -> Result<ExitCode> {
                 PluginChange { enabled: Some(false), reason, unfinished, ..PluginChange::default() };
             change(version, disable).await
         }
-        PluginAction::Grant { version, parts, limits } => {
+        PluginAction::Grant { version, parts, limits, data_files, no_data_files } => {
             let parts = parts.map(|parts| {
                 parts.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
             });
             let limits: BTreeMap<_, _> = limits.into_iter().collect();
-            if parts.is_none() && limits.is_empty() {
-                return Err(Error::invalid("nothing-to-grant", "name --parts or --limit"));
+            if parts.is_none() && limits.is_empty() && data_files.path.is_none() && !no_data_files {
+                let message = "name --parts, --limit or --data-files";
+                return Err(Error::invalid("nothing-to-grant", message));
             }
-            let grants = GrantsChange { parts, limits };
-            change(version, PluginChange { grants, ..PluginChange::default() }).await
+            let app = list::open(&version.common).await?;
+            app.plugin(&version.plugin).await?;
+            let change = PluginChange { grants: GrantsChange { parts, limits }, ..PluginChange::default() };
+            let mut plugin = app.lifecycle.change(&version.plugin, change, &Actor::CommandLine).await?;
+            if let Some(path) = data_files.path {
+                plugin = give(&app, plugin, &path).await?;
+            } else if no_data_files {
+                plugin = app.lifecycle.withdraw_data_files(&version.plugin, &Actor::CommandLine).await?;
+            }
+            list::show_one(&version.common, &PluginView::from(plugin))
         }
         PluginAction::Block { plugin, reason, cancel, common } => {
             let app = list::open(&common).await?;
@@ -164,6 +184,11 @@ pub(super) async fn plugins(arguments: PluginArguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn give(app: &App, plugin: Plugin, path: &Path) -> Result<Plugin> {
+    let archive = DataFilesArchive::new(path, &plugin)?;
+    app.lifecycle.give_data_files(&plugin.reference(), archive.path(), &Actor::CommandLine).await
 }
 
 async fn change(version: Version, change: PluginChange) -> Result<ExitCode> {

@@ -58,11 +58,16 @@ async fn prepare(arguments: &RunArguments) -> Result<(App, Work)> {
     let app = App::open(config, CancellationToken::new()).await?;
     let request = arguments.request()?;
     let models = Models::find(&app, arguments).await?;
-    let work = match app.preset(&arguments.task).await? {
-        Some(Preset::Group(group)) => {
-            Work::Group(group::Group::prepare(&app, group, &arguments.dataset, &models, &request).await?)
+    let work = if let Some(Preset::Group(group)) = app.preset(&arguments.task).await? {
+        if arguments.data_files.path.is_some() {
+            let message = "--data-files are for the plugin of one .wasm file, not for those of a group";
+            return Err(Error::invalid("data-files-registered", message));
         }
-        _ => Work::One(Box::new(order(&app, &arguments.dataset, models, request).await?)),
+        Work::Group(group::Group::prepare(&app, group, &arguments.dataset, &models, &request).await?)
+    } else {
+        let mut order = order(&app, &arguments.dataset, models, request).await?;
+        order.task = app.with_data_files(order.task, &arguments.data_files).await?;
+        Work::One(Box::new(order))
     };
     Ok((app, work))
 }

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::digest_header;
-use crate::extract::{Caller, Json, Path, Query};
+use crate::extract::{Caller, Json, Path, Query, media_type, unsupported_media_type};
 use crate::page::{PageQuery, PageView};
 use crate::problem::Problem;
 use crate::upload::{self, Received};
@@ -86,10 +86,9 @@ pub(super) async fn upload(
 /// client that still sends would not hear it.
 async fn receive(app: &App, mut request: Request) -> Result<Received, Problem> {
     let (folder, most) = (app.data.uploads(), app.uploads.plugin_mib << 20);
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let media_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let media_type = media_type(&request);
     let expected = digest_header::expected(request.headers());
-    match media_type.split(';').next().unwrap_or("").trim() {
+    match media_type.as_str() {
         WASM => {
             let received = upload::receive(request.into_body().into_data_stream(), &folder, most).await?;
             digest_header::check(expected?, &received.sha256)?;
@@ -109,13 +108,9 @@ async fn receive(app: &App, mut request: Request) -> Result<Received, Problem> {
             }
             Ok(received)
         }
-        other => Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            format!(
-                "the content type is `{other}`; send the component as {WASM}, or as the field `{COMPONENT}` of a form"
-            ),
-        )),
+        other => Err(unsupported_media_type(format!(
+            "the content type is `{other}`; send the component as {WASM}, or as the field `{COMPONENT}` of a form"
+        ))),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct BenchmarkView {
     pub task: String,
     /// SHA-256 of the task's component.
     pub task_digest: String,
+    /// The digest of the task's data files; null where it reads none.
+    pub task_data_digest: Option<String>,
     /// Whether the task may be used now: `enabled`, `disabled`, `blocked` or `removed`.
     pub task_status: String,
     /// Why it is disabled or blocked.
@@ -139,6 +141,7 @@ impl From<Benchmark> for BenchmarkView {
             model_digest: plan.model.facts.digest,
             task: plan.task.label(),
             task_digest: plan.task.digest,
+            task_data_digest: plan.task.data_files,
             task_status: standing.as_str().to_owned(),
             task_status_reason: standing.reason().map(str::to_owned),
             held: held.map(|error| error.message),

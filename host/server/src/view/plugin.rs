@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use llm_bench_core::lifecycle::{PluginChange, Unfinished};
 use llm_bench_core::limits::Limits;
 use llm_bench_core::model::Origin;
-use llm_bench_core::plugin::{Block, Grants, GrantsChange, Percentiles, Plugin, PluginStatistics};
+use llm_bench_core::plugin::{Block, DataFiles, Grants, GrantsChange, Percentiles, Plugin, PluginStatistics};
 use llm_bench_core::{Error, Json, Result, Row};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,6 +39,8 @@ pub struct PluginView {
     pub grants: GrantsView,
     /// Models it opens: `subject`, `judge`, `embedder`.
     pub parts: Vec<String>,
+    /// Names of the files that it reads, all of which it has to be given.
+    pub data_files: Vec<String>,
     /// JSON Schema of its config.
     #[schema(value_type = Object)]
     pub config_schema: Json,
@@ -69,6 +71,7 @@ impl From<Plugin> for PluginView {
             compile_ms: plugin.compile_ms,
             grants: plugin.grants.into(),
             parts: plugin.descriptor.parts,
+            data_files: plugin.descriptor.data_files,
             config_schema: plugin.descriptor.config_schema,
             example_config: plugin.descriptor.example_config,
             created_at: plugin.created_at,
@@ -83,6 +86,17 @@ pub struct GrantsView {
     pub parts: BTreeSet<String>,
     /// Limits that differ from the host's defaults.
     pub limits: BTreeMap<String, u64>,
+    /// The files that it reads; null where it was given none.
+    pub data_files: Option<DataFilesView>,
+}
+
+/// Files that a plugin was given beside its component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DataFilesView {
+    /// SHA-256 of what `sha256sum` prints for the files in the order of their names.
+    pub digest: String,
+    /// The bytes of each file.
+    pub files: BTreeMap<String, u64>,
 }
 
 /// One version of a plugin, with what it may use and what came of it.
@@ -170,8 +184,9 @@ impl PluginDetailView {
 }
 
 impl From<Grants> for GrantsView {
-    fn from(Grants { parts, limits }: Grants) -> Self {
-        Self { parts, limits }
+    fn from(Grants { parts, limits, data_files }: Grants) -> Self {
+        let data_files = data_files.map(|DataFiles { digest, files }| DataFilesView { digest, files });
+        Self { parts, limits, data_files }
     }
 }
 

@@ -35,8 +35,9 @@ pub struct AgreementView {
 
 impl SourceView {
     pub fn new(source: Source, agreement: Option<&Agreement>) -> Self {
-        let Source { benchmark, task: PluginPin { name, version, digest }, takes, recorded_parts, .. } =
-            source;
+        let Source {
+            benchmark, task: PluginPin { name, version, digest, .. }, takes, recorded_parts, ..
+        } = source;
         Self {
             benchmark: benchmark.to_string(),
             task: format!("{name}@{version}"),

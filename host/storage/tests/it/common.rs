@@ -101,6 +101,7 @@ pub(crate) fn benchmark() -> Benchmark {
                 name: "multiple-choice".to_owned(),
                 version: "0.1.0".to_owned(),
                 digest: "ef".repeat(32),
+                data_files: Some("89".repeat(32)),
             },
             config: serde_json::json!({"prompt": "{{ question }}", "threshold": 0.1, "big": u64::MAX}),
             metrics: vec![MetricDeclaration {
@@ -128,6 +129,7 @@ pub(crate) fn benchmark() -> Benchmark {
                     name: "multiple-choice".to_owned(),
                     version: "0.0.9".to_owned(),
                     digest: "01".repeat(32),
+                    data_files: None,
                 },
                 takes: Takes::Calls,
                 recorded_parts: vec!["subject".to_owned()],
@@ -221,6 +223,7 @@ pub(crate) fn plugin(name: &str, version: &str, digest: &str, seconds: i64) -> P
             config_schema: serde_json::json!({"type": "object", "properties": {"b": {}, "a": {"x-gold": true}}}),
             example_config: serde_json::json!({"threshold": 0.1}),
             parts: vec!["subject".to_owned()],
+            data_files: vec!["words/en.txt".to_owned()],
         },
         exports: Exports { solver: true, scorer: true, aggregator: false },
         imports: vec!["llm-bench:plugin/models@0.1.0".to_owned()],

@@ -1,7 +1,7 @@
 //! What administrators decide about plugins, and what becomes of the benchmarks that pin them.
 
 use llm_bench_core::audit::{Action, Actor, AuditEntry, AuditLog};
-use llm_bench_core::benchmark::{Benchmark, BenchmarkFilter, Lease, Plan, PluginPin, Status};
+use llm_bench_core::benchmark::{Benchmark, BenchmarkFilter, Lease, Plan, Status};
 use llm_bench_core::id::WorkerId;
 use llm_bench_core::model::Origin;
 use llm_bench_core::plugin::{
@@ -37,11 +37,7 @@ async fn read(database: &Database, version: &str) -> Plugin {
 /// A benchmark that waits for a plugin.
 async fn waiting(database: &Database, plugin: &Plugin) -> Benchmark {
     let waiting = benchmark();
-    let task = PluginPin {
-        name: plugin.name.to_string(),
-        version: plugin.version.clone(),
-        digest: plugin.digest.clone(),
-    };
+    let task = plugin.pin();
     let waiting = Benchmark { plan: Plan { task, ..waiting.plan }, ..waiting };
     database.benchmarks().insert(&waiting, None, None).await.unwrap();
     waiting

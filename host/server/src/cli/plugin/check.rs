@@ -32,7 +32,7 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     }
     let app = list::open(&common).await?;
     let plugin = app.catalog.inspect(&file, Origin::Path).await?;
-    let loaded = app.catalog.sandbox.load(&plugin.digest).await?;
+    let loaded = app.catalog.sandbox.load(&plugin.digest, None).await?;
     let example = &plugin.descriptor.example_config;
     let metrics = loaded.metrics(example, &Limits::default()).await?;
     let notes = notes(&plugin, &app.catalog.reserved);
@@ -82,6 +82,7 @@ fn text(view: &CheckedPluginView) -> String {
         ("exports", listed(&plugin.exports)),
         ("imports", listed(&plugin.imports)),
         ("parts", listed(&plugin.parts)),
+        ("data files", listed(&plugin.data_files)),
         ("example config", plugin.example_config.to_string()),
     ];
     let row = |metric: &MetricDeclaration| {

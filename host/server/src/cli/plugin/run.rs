@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::report;
 use crate::app::{App, AppConfig};
+use crate::cli::data_files::DataFilesArgument;
 use crate::cli::limit_arguments::LimitArguments;
 use crate::cli::model_arguments::ModelArguments;
 use crate::cli::sandbox_arguments::SandboxArguments;
@@ -50,6 +51,8 @@ pub(super) struct TryArguments {
     /// A model for a further part of the plugin, such as judge=M.
     #[arg(long = "part", value_name = "NAME=M", value_parser = run::part)]
     parts: Vec<(String, String)>,
+    #[command(flatten)]
+    data_files: DataFilesArgument,
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     seed: u64,
     /// Samples in flight at once.
@@ -119,6 +122,7 @@ async fn prepare(arguments: &TryArguments) -> Result<(App, NewRehearsal)> {
     let answers = arguments.answers.as_deref().map(answers).transpose()?;
     let app = App::open(config, CancellationToken::new()).await?;
     let plugin = app.plugin_or_file(&arguments.file).await?;
+    let plugin = app.with_data_files(plugin, &arguments.data_files).await?;
     let dataset = app.dataset_or_files(&arguments.data, arguments.split.as_deref()).await?;
     let config = match &arguments.config {
         Some(config) => Json::Object(sources::config(Some(config))?),

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use llm_bench_core::Result;
 use llm_bench_core::benchmark::FewShotSampling;
 
+use crate::cli::data_files::DataFilesArgument;
 use crate::cli::limit_arguments::LimitArguments;
 use crate::cli::model_arguments::ModelArguments;
 use crate::cli::sandbox_arguments::SandboxArguments;
@@ -58,6 +59,8 @@ pub struct RunArguments {
     /// A model for a further part of the task, such as judge=M.
     #[arg(long = "part", value_name = "NAME=M", value_parser = part)]
     pub(super) parts: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(super) data_files: DataFilesArgument,
     /// [default: 1234]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,

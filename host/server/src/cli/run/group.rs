@@ -155,7 +155,7 @@ fn view(
 async fn check_metrics(app: &App, preset: &GroupPreset, members: &[(String, NewBenchmark)]) -> Result<()> {
     let mut declared: Vec<(&str, Vec<MetricDeclaration>)> = Vec::new();
     for (name, order) in members {
-        let plugin = app.catalog.sandbox.load(&order.task.digest).await?;
+        let plugin = app.catalog.sandbox.load(&order.task.digest, None).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await;
         declared.push((name, metrics.map_err(|error| of_preset(name, error))?));
     }
