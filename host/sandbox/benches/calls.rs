@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use bare::Bare;
 use futures::StreamExt;
 use llm_bench_core::Json;
-use llm_bench_core::plugin::{LoadedPlugin, Sandbox};
+use llm_bench_core::plugin::{GuestCall, LoadedPlugin, Sandbox};
+use llm_bench_core::sample::Sample;
 use llm_bench_sandbox::{Isolation, SandboxConfig, WasmSandbox};
 use serde_json::json;
 use support::{Scripted, call, compiler, plugin, row, sample};
@@ -36,7 +37,9 @@ fn main() {
         let component = bare_component();
         let sandbox = open();
         let (_, bare) = load(&sandbox, &component).await;
-        compare_calls(&bare, &Bare::load(&component)).await;
+        let alone = Arc::new(Bare::load(&component));
+        compare_calls(&bare, &alone).await;
+        compare_throughput(&bare, &alone).await;
         run_samples(&bare).await;
         let (digest, choices) = load(&sandbox, &plugin("multiple-choice")).await;
         let time = samples(&choices, 10_000, choice).await;
@@ -46,11 +49,10 @@ fn main() {
     });
 }
 
-/// One solve in a fresh instance with one question to the model, here and by bare wasmtime.
+/// One solve in a fresh instance with one question to the model, one after the other, here and by bare wasmtime. Here each
+/// goes to a thread of the guests' and comes back.
 async fn compare_calls(ours: &Arc<dyn LoadedPlugin>, bare: &Bare) {
-    let input = json!({"question": "Does this take long?"});
-    let text = input.to_string();
-    let (call, sample) = (call(json!({}), Scripted::subject()), sample(input));
+    let (text, call, sample) = one_question();
     let mut rounds = Vec::new();
     // The first round warms both up.
     for round in 0..=ROUNDS {
@@ -68,11 +70,52 @@ async fn compare_calls(ours: &Arc<dyn LoadedPlugin>, bare: &Bare) {
             rounds.push((here, there));
         }
     }
+    report("one solve after the other", rounds);
+}
+
+/// The same, on all cores: as many in flight here as a benchmark has, and there a thread for each core.
+async fn compare_throughput(ours: &Arc<dyn LoadedPlugin>, bare: &Arc<Bare>) {
+    let (text, call, sample) = one_question();
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let mut rounds = Vec::new();
+    for round in 0..=ROUNDS {
+        let start = Instant::now();
+        futures::stream::iter(0..CALLS)
+            .map(|_| {
+                let (ours, call, sample) = (ours.clone(), call.clone(), sample.clone());
+                tokio::spawn(async move { assert!(ours.solve(call, sample).await.result.is_ok()) })
+            })
+            .buffer_unordered(CALLERS)
+            .for_each(async |done| done.unwrap())
+            .await;
+        let here = start.elapsed();
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let share = (thread..CALLS as usize).step_by(threads);
+                scope.spawn(|| share.for_each(|_| assert!(bare.solve(&text).is_some())));
+            }
+        });
+        let there = start.elapsed();
+        if round > 0 {
+            rounds.push((here, there));
+        }
+    }
+    report(&format!("{CALLERS} solves in flight on {threads} cores"), rounds);
+}
+
+/// A row as text, and the same for a call of ours.
+fn one_question() -> (String, GuestCall, Sample) {
+    let input = json!({"question": "Does this take long?"});
+    (input.to_string(), call(json!({}), Scripted::subject()), sample(input))
+}
+
+fn report(what: &str, mut rounds: Vec<(Duration, Duration)>) {
     let ratio = |(here, there): &(Duration, Duration)| here.as_secs_f64() / there.as_secs_f64();
     rounds.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
     let (median, [low, high]) = (&rounds[ROUNDS / 2], [&rounds[0], &rounds[ROUNDS - 1]].map(ratio));
     println!(
-        "one solve, one question: {:.1} µs here, {:.1} µs by bare wasmtime: {:.2} × ({low:.2} to {high:.2})",
+        "{what}, one question each: {:.1} µs here, {:.1} µs by bare wasmtime: {:.2} × ({low:.2} to {high:.2})",
         micros(median.0, CALLS as usize),
         micros(median.1, CALLS as usize),
         ratio(median)
