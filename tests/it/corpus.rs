@@ -180,6 +180,41 @@ async fn a_cancelled_benchmark_has_the_metrics_of_what_is_completed() {
     assert!(chrf["value"].as_f64() > Some(0.0), "{chrf:#}");
 }
 
+#[tokio::test]
+async fn a_plugin_that_computes_for_long_over_the_corpus_keeps_no_server_from_ending_and_is_held_with_its_plugin()
+ {
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path());
+    host.upload(&hostile_plugin()).await;
+    // Enough to compute for hours.
+    let patient = json!({ "fuel": 1_000_000_000_000_000_u64, "compute_timeout_ms": 10_000_000 });
+    let change = |host: &Host, change: Value| {
+        host.request(Method::PATCH, "/api/v1/plugins/hostile@0.1.0").json(&change).send()
+    };
+    change(&host, json!({ "grants": { "limits": patient } })).await.unwrap();
+    let mut order = attack("spin-in-aggregation");
+    order.as_object_mut().unwrap().remove("budget");
+    let id = host.create(&order).await;
+    let is_aggregating = |benchmark: &Value| {
+        benchmark["samples"]["completed"] == json!(70) && benchmark["status"] == json!("running")
+    };
+    host.wait_until(&id, is_aggregating).await;
+
+    assert!(host.terminate().success());
+    let host = Host::start(data.path());
+    host.wait_until(&id, is_aggregating).await;
+    change(&host, json!({ "enabled": false })).await.unwrap();
+    let held = host.wait_until(&id, |benchmark| benchmark["status"] == json!("queued")).await;
+    assert!(held["held"].as_str().unwrap().contains("is disabled"), "{held:#}");
+    change(&host, json!({ "enabled": true })).await.unwrap();
+    host.wait_until(&id, is_aggregating).await;
+    host.request(Method::POST, &format!("/api/v1/benchmarks/{id}/cancel")).send().await.unwrap();
+    let ended = host.ended(&id).await;
+    assert_eq!((&ended["status"], &ended["metrics"][0]["value"]), (&json!("completed"), &json!(1.0)));
+    let reason = named(&ended, "harmless_together")["reason"].as_str().unwrap();
+    assert!(reason.ends_with("the benchmark was cancelled while its plugin computed them"), "{reason}");
+}
+
 #[test]
 fn the_table_says_why_a_metric_of_the_corpus_has_no_value() {
     let data = tempfile::tempdir().unwrap();

@@ -105,6 +105,8 @@ impl Host {
             if wanted(&benchmark) {
                 return benchmark;
             }
+            let has_ended = benchmark["finished_at"].is_string();
+            assert!(!has_ended, "it ended without what is waited for: {benchmark:#}");
             pause.tick().await;
         }
     }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use futures::TryStreamExt;
 
-use super::corpus::OfCorpus;
-use super::lease::{Claim, LeaseKeeper};
+use super::corpus::{Aggregated, OfCorpus};
+use super::lease::{Claim, Interruptions};
 use super::{Orchestrator, execute};
 use crate::benchmark::{Benchmark, ErrorNote, Metric, Outcome, Progress, Speed, Status};
 use crate::hardware::HardwareSummary;
@@ -20,12 +20,13 @@ const SAMPLES_LOOKED_AT: u32 = 100;
 const READINGS_PAGE: u32 = 1000;
 
 impl Orchestrator {
-    /// Ends a benchmark as completed, or as failed because of `error` or of its samples.
+    /// Ends a benchmark as completed, or as failed because of `error` or of its samples. Where that is interrupted, it goes
+    /// back into the queue with all its samples.
     pub(super) async fn conclude(
         &self,
         claim: Claim,
         error: Option<Error>,
-        lease: &mut LeaseKeeper,
+        mut interruptions: Interruptions<'_>,
     ) -> Result<()> {
         let Claim { id, .. } = claim;
         let benchmark = self.find(id).await?;
@@ -38,16 +39,29 @@ impl Orchestrator {
             None => self.too_many_failures(&benchmark, &failures).await?,
         };
         let status = if error.is_some() { Status::Failed } else { Status::Completed };
-        let corpus = self.aggregate_corpus(&benchmark, Some(lease)).await?;
-        self.close(claim, &benchmark, status, (failures, error), corpus).await
+        match self.aggregate_corpus(&benchmark, &mut interruptions).await? {
+            Aggregated::Done(corpus) => {
+                self.close(claim, &benchmark, status, (failures, error), corpus).await
+            }
+            Aggregated::PutOff => self.ports.benchmarks.release(id, claim.worker).await,
+        }
     }
 
     /// Ends a benchmark as cancelled, with the figures of what was done of it.
-    pub(super) async fn conclude_cancelled(&self, claim: Claim) -> Result<()> {
+    pub(super) async fn conclude_cancelled(
+        &self,
+        claim: Claim,
+        mut interruptions: Interruptions<'_>,
+    ) -> Result<()> {
         let benchmark = self.find(claim.id).await?;
         let failures = self.ports.benchmarks.failures(claim.id).await?;
-        let corpus = self.aggregate_corpus(&benchmark, None).await?;
-        self.close(claim, &benchmark, Status::Cancelled, (failures, None), corpus).await
+        interruptions.is_cancelled = true;
+        match self.aggregate_corpus(&benchmark, &mut interruptions).await? {
+            Aggregated::Done(corpus) => {
+                self.close(claim, &benchmark, Status::Cancelled, (failures, None), corpus).await
+            }
+            Aggregated::PutOff => self.ports.benchmarks.release(claim.id, claim.worker).await,
+        }
     }
 
     async fn close(

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::{pending, try_join};
+use futures::future::try_join;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Orchestrator;
-use super::lease::LeaseKeeper;
+use super::lease::{Interruption, Interruptions};
 use super::sample::derive_seed;
-use crate::benchmark::{Benchmark, Lease, Metric};
+use crate::benchmark::{Benchmark, Metric};
 use crate::dataset::{NumberedRow, RowResult, rename};
 use crate::limits::Limits;
 use crate::model::{ModelRequest, ModelResponse};
@@ -39,6 +39,14 @@ pub(super) struct OfCorpus {
     pub(super) result: Result<Vec<Measurement>, Failure>,
 }
 
+/// Where the metrics of a corpus stand.
+pub(super) enum Aggregated {
+    /// There are none where the plugin declares none.
+    Done(Option<OfCorpus>),
+    /// They were interrupted, and are for whoever claims the benchmark next.
+    PutOff,
+}
+
 /// Why the samples of a corpus cannot be given to the aggregator.
 enum Trouble {
     /// Nothing can be read from the store now.
@@ -49,28 +57,32 @@ enum Trouble {
 
 impl Orchestrator {
     /// Has the plugin compute the metrics of the whole corpus from the completed samples; none where it declares none.
-    /// Who takes the lease away, or asks for the benchmark's end through it, interrupts that.
     ///
     /// # Errors
     /// Of the store alone: what else goes wrong is the failure of these metrics.
     pub(super) async fn aggregate_corpus(
         &self,
         benchmark: &Benchmark,
-        lease: Option<&mut LeaseKeeper>,
-    ) -> Result<Option<OfCorpus>> {
+        interruptions: &mut Interruptions<'_>,
+    ) -> Result<Aggregated> {
         let plan = &benchmark.plan;
         if !plan.metrics.iter().any(MetricDeclaration::is_of_corpus) {
-            return Ok(None);
+            return Ok(Aggregated::Done(None));
         }
-        // Also of a benchmark that is cancelled because its plugin was blocked: nothing of that runs any more.
-        let usable = benchmark.task_standing.ensure_usable(plan.task.label());
-        let loaded = match usable {
-            Ok(()) => self.ports.sandbox.load(&plan.task.digest, plan.task.data_files.as_deref()).await,
-            Err(error) => Err(error),
-        };
+        let failed = |kind, message| Ok(Aggregated::Done(Some(OfCorpus::failed(kind, message))));
+        // Nothing runs any more of a plugin that was disabled or blocked.
+        if let Err(error) = benchmark.task_standing.ensure_usable(plan.task.label()) {
+            let is_cancelled = interruptions.is_cancelled;
+            return if is_cancelled {
+                failed(FailureKind::Internal, error.message)
+            } else {
+                Ok(Aggregated::PutOff)
+            };
+        }
+        let loaded = self.ports.sandbox.load(&plan.task.digest, plan.task.data_files.as_deref()).await;
         let plugin = match loaded {
             Ok(plugin) => plugin,
-            Err(error) => return Ok(Some(OfCorpus::failed(FailureKind::Internal, error.message))),
+            Err(error) => return failed(FailureKind::Internal, error.message),
         };
         let cancel = CancellationToken::new();
         // However this ends, the guest does with it.
@@ -78,28 +90,20 @@ impl Orchestrator {
         let (feeder, samples) = Feeder::new();
         let aggregating =
             async { Ok(aggregate(&*plugin, &plan.config, (plan.seed, plan.limits), &cancel, samples).await) };
-        let interrupted = async {
-            match lease {
-                Some(lease) => lease.ended().await,
-                None => pending().await,
-            }
-        };
         let ended = tokio::select! {
             biased;
             ended = try_join(self.feed(benchmark, feeder), aggregating) => ended,
-            lease = interrupted => {
-                let message = match lease {
-                    Lease::TaskUnusable => "the plugin was disabled, blocked or removed while it computed them",
-                    _ => "the benchmark was cancelled while its plugin computed them",
+            interruption = interruptions.wait() => {
+                let message = "the benchmark was cancelled while its plugin computed them";
+                return match interruption {
+                    Interruption::PutOff => Ok(Aggregated::PutOff),
+                    Interruption::Cancelled => failed(FailureKind::Internal, message.to_owned()),
                 };
-                return Ok(Some(OfCorpus::failed(FailureKind::Internal, message.to_owned())));
             }
         };
         match ended {
-            Ok((count, outcome)) => Ok(Some(OfCorpus::new(count, outcome, &plan.metrics))),
-            Err(Trouble::Rows(error)) => {
-                Ok(Some(OfCorpus::failed(FailureKind::UnreadableRow, error.message)))
-            }
+            Ok((count, outcome)) => Ok(Aggregated::Done(Some(OfCorpus::new(count, outcome, &plan.metrics)))),
+            Err(Trouble::Rows(error)) => failed(FailureKind::UnreadableRow, error.message),
             Err(Trouble::Store(error)) => Err(error),
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{Claim, LeaseKeeper};
+use super::lease::{Claim, Interruptions, LeaseKeeper};
 use super::sample::{SampleRunner, Trial};
 use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
@@ -82,19 +82,21 @@ impl Orchestrator {
             claim,
             self.settings.lease,
         );
-        if benchmark.cancel_requested {
-            return self.conclude_cancelled(claim).await;
-        }
         // It holds the lease until the benchmark is concluded, which can take longer than an unrenewed one lasts.
         let mut execution = Execution::new(self, benchmark, claim, stop, lease);
-        match execution.run().await {
-            Ok(End::AllRows | End::TooManyFailures) => self.conclude(claim, None, &mut execution.lease).await,
+        let end = if benchmark.cancel_requested { Ok(End::CancelRequested) } else { execution.run().await };
+        let lease = &mut execution.lease;
+        let interruptions = Interruptions { lease, stop, when_stopped, is_cancelled: false };
+        match end {
+            Ok(End::AllRows | End::TooManyFailures) => self.conclude(claim, None, interruptions).await,
             Ok(End::RecordFull) => {
                 let error = record_full(self.settings.record_bytes);
-                self.conclude(claim, Some(error), &mut execution.lease).await
+                self.conclude(claim, Some(error), interruptions).await
             }
-            Ok(End::CancelRequested) => self.conclude_cancelled(claim).await,
-            Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => self.conclude_cancelled(claim).await,
+            Ok(End::CancelRequested) => self.conclude_cancelled(claim, interruptions).await,
+            Ok(End::Stopped) if when_stopped == WhenStopped::Cancel => {
+                self.conclude_cancelled(claim, interruptions).await
+            }
             Ok(End::Stopped) => self.ports.benchmarks.release(id, worker).await,
             Ok(End::TaskUnusable) => {
                 tracing::warn!(benchmark = %id, "held: its task may not be used any more");
@@ -109,7 +111,7 @@ impl Orchestrator {
                 Ok(())
             }
             Err(Trouble::Store(error)) => Err(error),
-            Err(Trouble::Benchmark(error)) => self.conclude(claim, Some(error), &mut execution.lease).await,
+            Err(Trouble::Benchmark(error)) => self.conclude(claim, Some(error), interruptions).await,
         }
     }
 }
