@@ -308,7 +308,9 @@ async fn a_stranger_gets_more_than_the_default_only_by_a_grant() {
     .await;
     assert_eq!(
         taken["grants"],
-        json!({ "parts": ["judge"], "limits": { "compute_timeout_ms": 120_000, "fuel": 1000 } })
+        json!({
+            "parts": ["judge"], "limits": { "compute_timeout_ms": 120_000, "fuel": 1000 }, "data_files": null,
+        })
     );
     let (_, starved) = host.refusal(refused_order(&host, &order("hostile", "honest"))).await;
     assert!(starved["detail"].as_str().unwrap().contains("all of its 1000 units of fuel"), "{starved:#}");

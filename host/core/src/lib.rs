@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod clock;
 pub mod comparison;
 pub mod dataset;
+pub mod digest;
 pub mod error;
 pub mod group;
 pub mod hardware;

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::audit::{Action, Actor, AuditEntry};
 use crate::benchmark::{Benchmark, BenchmarkFilter, BenchmarkRepository};
 use crate::catalog::Catalog;
+use crate::digest::is_digest;
 use crate::id::BenchmarkId;
 use crate::model::Origin;
 use crate::orchestrator::Orchestrator;
@@ -321,7 +322,7 @@ fn check_reason(reason: &str) -> Result<()> {
 }
 
 fn checked_digest(digest: &str) -> Result<String> {
-    if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if is_digest(digest) {
         return Ok(digest.to_ascii_lowercase());
     }
     let shown: String = digest.chars().take(80).collect();

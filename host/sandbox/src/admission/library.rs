@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use llm_bench_core::digest::is_digest;
 use llm_bench_core::{Error, Result};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::Mutex;
@@ -138,8 +139,8 @@ impl Library {
     /// Where the component of a digest lies.
     pub(crate) fn admitted(&self, digest: &str) -> Result<PathBuf> {
         // A digest that is none must not name a file elsewhere.
-        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let component = is_digest.then(|| self.component(digest)).filter(|component| component.exists());
+        let component = is_digest(digest).then(|| self.component(digest));
+        let component = component.filter(|component| component.exists());
         component.ok_or_else(|| {
             Error::not_found("plugin-not-found", format!("no component `{digest}` was admitted"))
         })

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use llm_bench_core::audit::Actor;
 use llm_bench_core::benchmark::BenchmarkFilter;
+use llm_bench_core::digest::is_digest;
 use llm_bench_core::lifecycle::{PluginChange, Unfinished};
 use llm_bench_core::plugin::{GrantsChange, Plugin, PluginReference};
 use llm_bench_core::{Error, Result};
@@ -225,7 +226,7 @@ async fn tell_of_benchmarks(app: &App, digest: &str) -> Result<()> {
 
 /// The digest of a version, or the one that the text is.
 async fn digest(app: &App, text: &str) -> Result<String> {
-    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if is_digest(text) {
         return Ok(text.to_ascii_lowercase());
     }
     Ok(app.plugin(&text.parse()?).await?.digest)
