@@ -1,12 +1,12 @@
 //! What the author of a plugin has at hand, without a server: check, run, new.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    content, hostile_plugin, json_of, metric, run, run_with_samples, stderr_of, target_folder,
+    build_project, content, hostile_plugin, json_of, metric, run, run_with_samples, stderr_of, target_folder,
 };
 
 /// Rows about sums, and how a model answers the first two of them.
@@ -238,7 +238,7 @@ fn a_new_rust_project_builds_at_once_and_runs_on_its_answers() {
         .unwrap();
     let text = String::from_utf8_lossy(&tests.stdout).into_owned();
     assert!(text.contains("2 passed"), "{text}{}", stderr_of(&tests));
-    let component = build(&project);
+    let component = build_project(&project);
     let component = component.to_str().unwrap();
 
     let checked = json_of(&run(data.path(), &["plugin", "check", component, "--format", "json"]));
@@ -276,7 +276,7 @@ fn a_new_python_or_javascript_project_builds_and_runs_on_its_answers() {
         let text = std::fs::read_to_string(project.join(source)).unwrap();
         assert!(text.contains(line), "{text}");
         std::fs::write(project.join(source), text.replace(line, &format!("{line}{defect}"))).unwrap();
-        let component = build(&project);
+        let component = build_project(&project);
         let component = component.to_str().unwrap();
         let checked = json_of(&run(data.path(), &["plugin", "check", component, "--format", "json"]));
         assert_eq!((&checked["name"], &checked["notes"]), (&json!(name), &json!([])));
@@ -344,22 +344,6 @@ fn a_stopped_try_prints_what_is_finished() {
     assert!(finished.len() < 50_000);
     assert!(finished.iter().all(|sample| sample["status"] == "completed"), "none counts as failed");
     assert!(said.iter().any(|line| line.contains("of 50000 rows were not tried")), "{said:?}");
-}
-
-/// The component of a project, built by the tools that the tests were set up with.
-fn build(project: &Path) -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask");
-    let output = Command::new(target_folder().join("debug/xtask"))
-        .args(["plugins", "--project"])
-        .arg(project)
-        .env("CARGO_MANIFEST_DIR", xtask)
-        .env("CARGO_NET_OFFLINE", "true")
-        .output()
-        .expect("`cargo xtask` was built");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", stderr_of(&output));
-    let line = text.lines().last().unwrap();
-    line.split_once(' ').expect("a name and a file").1.into()
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod containment;
 mod corpus;
 mod data_files;
 mod dialogue;
+mod dialogue_in_python;
 mod lifecycle;
 mod model_cache;
 #[cfg(target_os = "linux")]

@@ -70,7 +70,7 @@ fn run_tests(
     report: &mut Report,
 ) -> Result<()> {
     let root = workspace.root.join("Cargo.toml");
-    let ready = report.step("set-up", || setup::for_tests(provider))?;
+    let ready = report.step("set-up", || setup::for_tests(workspace, provider))?;
     report.step("layout", || layout::develop(workspace, &ready))?;
     // The server first, because end-to-end tests start it. Built together with the tests, so that both
     // settle on the same features of shared dependencies and nothing is compiled twice.

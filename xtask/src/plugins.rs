@@ -44,8 +44,12 @@ pub(crate) fn build_project(
     let tools = setup::Tools::open()?;
     if folder.join("app.py").is_file() {
         let mut componentize = setup::componentize::python(&tools)?;
-        componentize.args(["-d", "wit", "-w", "task", "componentize", "app", "--stub-wasi", "-o"]);
-        process::run(componentize.arg(&component).current_dir(folder))?;
+        componentize.args(["-d", "wit", "-w", "task", "componentize", "app", "--stub-wasi", "-p", "."]);
+        let packages = folder.join(setup::componentize::PACKAGES);
+        if packages.is_file() {
+            componentize.arg("-p").arg(setup::componentize::python_packages(&tools, &packages)?);
+        }
+        process::run(componentize.arg("-o").arg(&component).current_dir(folder))?;
         return Ok(vec![Plugin { name, component }]);
     }
     if folder.join("app.js").is_file() {

@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use onnxruntime::OnnxRuntime;
 use wasm_target::{Provider, WasmToolchain};
 
+use crate::workspace::Workspace;
+
 /// Everything that set-up provides.
 pub(crate) struct Ready {
     pub(crate) onnxruntime: OnnxRuntime,
@@ -35,8 +37,8 @@ pub(crate) fn wasm_target_only(provider: Option<Provider>) -> Result<WasmToolcha
 }
 
 /// As [`all`], with what only tests need.
-pub(crate) fn for_tests(provider: Option<Provider>) -> Result<Ready> {
-    componentize::provide(&Tools::open()?)?;
+pub(crate) fn for_tests(workspace: &Workspace, provider: Option<Provider>) -> Result<Ready> {
+    componentize::provide(workspace, &Tools::open()?)?;
     all(provider)
 }
 

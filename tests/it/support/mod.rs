@@ -62,6 +62,22 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// The component of a project, built by the tools that the tests were set up with.
+pub(crate) fn build_project(project: &Path) -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask");
+    let output = Command::new(target_folder().join("debug/xtask"))
+        .args(["plugins", "--project"])
+        .arg(project)
+        .env("CARGO_MANIFEST_DIR", xtask)
+        .env("CARGO_NET_OFFLINE", "true")
+        .output()
+        .expect("`cargo xtask` was built");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", stderr_of(&output));
+    let line = text.lines().last().unwrap();
+    line.split_once(' ').expect("a name and a file").1.into()
+}
+
 /// Runs the program to its end, with a data folder of its own.
 pub(crate) fn run(data: &Path, arguments: &[&str]) -> Output {
     Command::new(program())
