@@ -10,6 +10,7 @@ mod authors;
 mod command_line;
 mod comparison;
 mod containment;
+mod contract;
 mod corpus;
 mod data_files;
 mod dialogue;

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool speaks on standard output")]
 
 mod checks;
+mod contract;
 mod dist;
 mod layout;
 mod mirror;
@@ -90,6 +91,20 @@ enum Chore {
     /// docs/benchmarks.md says what each work is and what it needs.
     Peers(peers::PeersArguments),
 
+    /// Keep components that are built against the contract, as what every later host has to load.
+    ///
+    /// Writes tests/fixtures/contract/VERSION, VERSION being that of wit/plugin.wit: built-in plugins, the dialogue in
+    /// Python and a new project in JavaScript, each a folder with the component (compressed by the program `zstd`, which
+    /// has to be there), rows, recorded answers and config, and what the program of this checkout makes of them:
+    /// descriptor and results. The test suite holds every later host against all of it. docs/plugins.md has the promise.
+    ///
+    /// Rows and answers come from xtask/contract, from the examples and from the template.
+    PublishContract {
+        /// Write a version again that is there. Only for one that was not announced.
+        #[arg(long)]
+        overwrite: bool,
+    },
+
     /// Run what continuous integration runs: lockfiles, format, lints, dependency rules, every test.
     ///
     /// Security advisories are not part of it, because their database comes from a git host that a build
@@ -132,6 +147,7 @@ fn run(Arguments { chore, wasm_toolchain }: Arguments) -> Result<()> {
         Chore::Demo => dist::demo(&workspace, wasm_toolchain),
         Chore::Test { arguments } => checks::test(&workspace, wasm_toolchain, &arguments),
         Chore::Peers(arguments) => peers::run(&workspace, wasm_toolchain, arguments),
+        Chore::PublishContract { overwrite } => contract::publish(&workspace, wasm_toolchain, overwrite),
         Chore::Ci => checks::ci(&workspace, wasm_toolchain),
     }
 }
