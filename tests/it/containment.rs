@@ -119,6 +119,7 @@ async fn what_is_not_a_plugin_is_refused_with_a_reason() {
             "answer-match",
             "dialogue",
             "generate-until",
+            "lexical",
             "log-likelihood",
             "multiple-choice",
             "perplexity",

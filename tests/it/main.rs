@@ -27,6 +27,7 @@ mod recovery;
 mod reference;
 mod replay;
 mod response_cache;
+mod retrieval;
 mod rows;
 mod sharing;
 mod support;
