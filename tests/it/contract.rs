@@ -13,6 +13,9 @@ const PROMISE: &str = "\
 A component that was built against a published contract no longer is what it was. Hosts promise to run it for ever \
 (docs/plugins.md, Versions): mend the host, not the fixtures.";
 
+/// Of every try, as `cargo xtask publish-contract` made it.
+const SEED: &str = "1234";
+
 /// A published component, and what it gave.
 struct Published(PathBuf);
 
@@ -64,7 +67,12 @@ impl Published {
         let file = |name: &str| self.0.join(name).to_str().unwrap().to_owned();
         let (rows, answers, config) =
             (file("rows.jsonl"), file("answers.jsonl"), format!("@{}", file("config.json")));
-        let tried = ["plugin", "run", component, "--data", &rows, "--answers", &answers, "--config", &config];
+        let mut tried = vec!["plugin", "run", component, "--data", &rows, "--answers", &answers];
+        tried.extend(["--config", &config, "--seed", SEED]);
+        let given = file("data-files");
+        if Path::new(&given).is_dir() {
+            tried.extend(["--data-files", &given]);
+        }
         let tried = run(data.path(), &[&tried[..], &["--format", "json"]].concat());
         match serde_json::from_slice(&tried.stdout) {
             Ok(result) => {

@@ -9,24 +9,33 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::mirror::Content;
+use crate::plugins::{self, Plugin};
 use crate::setup::wasm_target::Provider;
 use crate::workspace::Workspace;
-use crate::{layout, plugins, process, setup};
+use crate::{layout, process, setup};
 
 /// Where the fixtures lie: a folder a version, in it a folder a plugin.
 const FIXTURES: &str = "tests/fixtures/contract";
 /// Rows and answers of plugins that bring none along.
 const INPUTS: &str = "xtask/contract";
-/// Plugins of the installation, which export every world and ask every way but one by one.
-const BUILT_IN: [&str; 7] = [
+/// Plugins of this repository that are published: of every world, and with every call between them.
+const RUST: [&str; 10] = [
     "answer-match",
     "dialogue",
+    "every-call",
     "generate-until",
+    "lexical",
     "log-likelihood",
     "multiple-choice",
     "perplexity",
     "retrieval",
+    "vocabulary",
 ];
+
+/// Of every try. The suite that holds hosts against the fixtures has the same.
+const SEED: &str = "1234";
+/// A folder beside rows and answers, for a plugin that reads files.
+const DATA_FILES: &str = "data-files";
 
 /// What differs from one run to the next, or is the host's own.
 const UNSTABLE: [&str; 17] = [
@@ -51,7 +60,7 @@ const UNSTABLE: [&str; 17] = [
 
 /// A component with what it is tried on.
 struct Exhibit {
-    name: &'static str,
+    name: String,
     component: PathBuf,
     /// Holds `rows.jsonl`, `answers.jsonl` and, where the example config is not what is wanted, `config.json`.
     inputs: PathBuf,
@@ -80,16 +89,19 @@ pub(crate) fn publish(workspace: &Workspace, provider: Option<Provider>, overwri
     fs::create_dir_all(&staging)?;
     let program = Program { file: workspace.target.join("debug/llm-bench"), data: staging.join("data") };
     let mut total = 0;
-    for exhibit in exhibits(workspace, provider, &staging, &program)? {
-        let fixture = staging.join(&version).join(exhibit.name);
+    let built = plugins::build(workspace, &ready.wasm_toolchain)?;
+    let mut exhibits = in_rust(workspace, built);
+    ensure!(exhibits.len() == RUST.len(), "plugins/ lacks one of {}", RUST.join(", "));
+    exhibits.extend(in_other_languages(workspace, provider, &staging, &program)?);
+    for exhibit in exhibits {
+        let fixture = staging.join(&version).join(&exhibit.name);
         write(&exhibit, &fixture, &program)?;
         let bytes = fs::metadata(fixture.join("component.wasm.zst"))?.len();
         total += bytes;
         println!("contract: {} {} KiB", exhibit.name, bytes.div_ceil(1024));
     }
     setup::remove(&folder)?;
-    fs::create_dir_all(workspace.root.join(FIXTURES))?;
-    move_folder(&staging.join(&version), &folder)?;
+    copy_folder(&staging.join(&version), &folder)?;
     println!("contract: {} holds {} KiB of components", folder.display(), total.div_ceil(1024));
     Ok(())
 }
@@ -101,38 +113,36 @@ fn version(contract: &str) -> Result<String> {
     Ok(version.context("wit/plugin.wit names no package `llm-bench:plugin@VERSION;`")?.to_owned())
 }
 
-fn exhibits(
+fn in_rust(workspace: &Workspace, built: Vec<Plugin>) -> Vec<Exhibit> {
+    let published = built.into_iter().filter(|plugin| RUST.contains(&plugin.name.as_str()));
+    let exhibit = |Plugin { name, component }| {
+        let own = workspace.root.join(INPUTS).join(&name);
+        let inputs = if own.is_dir() { own } else { workspace.root.join("plugins").join(&name) };
+        Exhibit { name, component, inputs }
+    };
+    published.map(exhibit).collect()
+}
+
+fn in_other_languages(
     workspace: &Workspace,
     provider: Option<Provider>,
     staging: &Path,
     program: &Program,
-) -> Result<Vec<Exhibit>> {
+) -> Result<[Exhibit; 2]> {
     let dialogue = workspace.root.join("plugins/dialogue");
-    let mut exhibits: Vec<Exhibit> = BUILT_IN
-        .into_iter()
-        .map(|name| {
-            let own = workspace.root.join(INPUTS).join(name);
-            Exhibit {
-                name,
-                component: workspace.target.join(format!("share/llm-bench/plugins/{name}.wasm")),
-                inputs: if own.is_dir() { own } else { dialogue.clone() },
-            }
-        })
-        .collect();
-
-    let name = "dialogue-in-python";
+    let in_python = "dialogue-in-python";
     let mut copy = Content::default();
-    copy.folder(name, &dialogue.join("python"))?;
+    copy.folder(in_python, &dialogue.join("python"))?;
     copy.write(staging)?;
-    let component = built(workspace, provider, &staging.join(name))?;
-    exhibits.push(Exhibit { name, component, inputs: dialogue });
+    let component = built(workspace, provider, &staging.join(in_python))?;
+    let in_python = Exhibit { name: in_python.into(), component, inputs: dialogue };
 
-    let name = "sums-in-javascript";
-    let project = staging.join(name);
-    program.run(&["plugin", "new", name, "--lang", "javascript", "--folder", text(&project)?], &[0])?;
+    let in_javascript = "sums-in-javascript";
+    let project = staging.join(in_javascript);
+    program
+        .run(&["plugin", "new", in_javascript, "--lang", "javascript", "--folder", text(&project)?], &[0])?;
     let component = built(workspace, provider, &project)?;
-    exhibits.push(Exhibit { name, component, inputs: project });
-    Ok(exhibits)
+    Ok([in_python, Exhibit { name: in_javascript.into(), component, inputs: project }])
 }
 
 fn built(workspace: &Workspace, provider: Option<Provider>, project: &Path) -> Result<PathBuf> {
@@ -161,10 +171,20 @@ fn write(exhibit: &Exhibit, fixture: &Path, program: &Program) -> Result<()> {
             .with_context(|| format!("cannot copy {}", source.display()))?;
     }
 
+    let given = exhibit.inputs.join(DATA_FILES);
+    if given.is_dir() {
+        copy_folder(&given, &fixture.join(DATA_FILES))?;
+    }
+
     let place = |name: &str| Ok::<_, anyhow::Error>(text(&fixture.join(name))?.to_owned());
     let (rows, answers) = (place("rows.jsonl")?, place("answers.jsonl")?);
     let config = format!("@{}", place("config.json")?);
-    let arguments = ["plugin", "run", component, "--data", &rows, "--answers", &answers, "--config", &config];
+    let mut arguments = vec!["plugin", "run", component, "--data", &rows, "--answers", &answers];
+    arguments.extend(["--config", &config, "--seed", SEED]);
+    let given = place(DATA_FILES)?;
+    if Path::new(&given).is_dir() {
+        arguments.extend(["--data-files", &given]);
+    }
     // 1 is a sample that failed: how it does is kept, too.
     let mut result = program.run(&[&arguments[..], &["--format", "json"]].concat(), &[0, 1])?;
     let samples = result["samples"].as_array().context("a try has samples")?;
@@ -216,13 +236,13 @@ fn write_json(file: &Path, value: &Value) -> Result<()> {
     fs::write(file, format!("{value:#}\n")).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Also to another file system.
-fn move_folder(from: &Path, to: &Path) -> Result<()> {
+/// Makes a folder hold what another does. Also on another file system.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let name = to.file_name().context("the copy has a name")?;
     let mut content = Content::default();
-    let name = to.file_name().context("a version has a folder")?;
     content.folder(name, from)?;
-    content.write(to.parent().context("a version has a folder above it")?)?;
-    setup::remove(from)
+    content.write(to.parent().context("the copy lies in a folder")?)?;
+    Ok(())
 }
 
 fn text(path: &Path) -> Result<&str> {

@@ -19,8 +19,9 @@ use crate::workspace::Workspace;
 /// Strangers' plugins, which are no built-ins: one does everything forbidden and shows what the sandbox stops, one
 /// flatters every model and shows what a verification finds.
 const STRANGERS: [&str; 2] = ["cheater", "hostile"];
-/// No part of an installation: what the sandbox's benchmarks run, and an example that is of no use without a word list.
-const LEFT_OUT: [&str; 2] = ["bare", "vocabulary"];
+/// No part of an installation: what the sandbox's benchmarks run, what is published with the contract alone, and an
+/// example that is of no use without a word list.
+const LEFT_OUT: [&str; 3] = ["bare", "every-call", "vocabulary"];
 
 /// Lays out the target directory for the development build.
 pub(crate) fn develop(workspace: &Workspace, ready: &Ready) -> Result<()> {
