@@ -133,6 +133,25 @@ fn every_published_component_loads_and_gives_what_it_always_gave() {
 }
 
 #[test]
+fn a_version_of_the_contract_that_was_published_is_what_it_was() {
+    // But for its words: they may be made clearer.
+    let code = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        lines.map(ToOwned::to_owned).collect()
+    };
+    let current = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/plugin.wit");
+    let current = code(&fs::read_to_string(current).unwrap());
+    for version in folders(&published()) {
+        let published = code(&fs::read_to_string(version.join("plugin.wit")).unwrap());
+        let name = version.file_name().unwrap().to_str().unwrap();
+        assert_eq!(published[0], format!("package llm-bench:plugin@{name};"));
+        if published[0] == current[0] {
+            assert_eq!(current, published, "{name} was published: a contract that changes has a new version");
+        }
+    }
+}
+
+#[test]
 fn a_host_that_breaks_what_was_published_is_told_what_it_breaks() {
     let folder = tempfile::tempdir().unwrap();
     let copy = |name: &str| {

@@ -14,6 +14,7 @@ use crate::setup::wasm_target::Provider;
 use crate::workspace::Workspace;
 use crate::{layout, process, setup};
 
+const CONTRACT: &str = "wit/plugin.wit";
 /// Where the fixtures lie: a folder a version, in it a folder a plugin.
 const FIXTURES: &str = "tests/fixtures/contract";
 /// Rows and answers of plugins that bring none along.
@@ -68,7 +69,7 @@ struct Exhibit {
 
 /// Builds the components, and writes each with its rows, answers and results below the version of the contract.
 pub(crate) fn publish(workspace: &Workspace, provider: Option<Provider>, overwrite: bool) -> Result<()> {
-    let version = version(&fs::read_to_string(workspace.root.join("wit/plugin.wit"))?)?;
+    let version = version(&fs::read_to_string(workspace.root.join(CONTRACT))?)?;
     let folder = workspace.root.join(FIXTURES).join(&version);
     if folder.exists() && !overwrite {
         bail!(
@@ -100,6 +101,7 @@ pub(crate) fn publish(workspace: &Workspace, provider: Option<Provider>, overwri
         total += bytes;
         println!("contract: {} {} KiB", exhibit.name, bytes.div_ceil(1024));
     }
+    fs::copy(workspace.root.join(CONTRACT), staging.join(&version).join("plugin.wit"))?;
     setup::remove(&folder)?;
     copy_folder(&staging.join(&version), &folder)?;
     println!("contract: {} holds {} KiB of components", folder.display(), total.div_ceil(1024));

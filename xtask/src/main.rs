@@ -93,8 +93,8 @@ enum Chore {
 
     /// Keep components that are built against the contract, as what every later host has to load.
     ///
-    /// Writes tests/fixtures/contract/VERSION, VERSION being that of wit/plugin.wit: plugins of plugins/, the dialogue in
-    /// Python and a new project in JavaScript, each a folder with the component (compressed by the program `zstd`, which
+    /// Writes tests/fixtures/contract/VERSION, VERSION being that of wit/plugin.wit: the contract, plugins of plugins/, the
+    /// dialogue in Python and a new project in JavaScript, each a folder with the component (compressed by the program `zstd`, which
     /// has to be there), rows, recorded answers and config, and what the program of this checkout makes of them:
     /// descriptor and results. The test suite holds every later host against all of it. docs/plugins.md has the promise.
     ///
