@@ -15,6 +15,26 @@ fn named<'b>(benchmark: &'b Value, name: &str) -> &'b Value {
     metrics.iter().find(|metric| metric["name"] == name).unwrap_or_else(|| panic!("no {name}: {benchmark:#}"))
 }
 
+/// A metric of answers, each with its one reference.
+type Score<'score> = &'score dyn Fn(&[(&str, [&str; 1])]) -> f64;
+
+/// Places of the samples in a hundred corpora, as lm-evaluation-harness draws them.
+fn draws_of_python(samples: usize) -> Vec<Vec<usize>> {
+    let draw = format!(
+        "import json, random; draw = random.Random(0); \
+         print(json.dumps([draw.choices(range({samples}), k={samples}) for _ in range(100)]))"
+    );
+    let python = std::process::Command::new("python3").args(["-c", &draw]).output().expect("python3 starts");
+    serde_json::from_slice(&python.stdout).unwrap()
+}
+
+/// The sample standard deviation.
+fn deviation(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (values.len() as f64 - 1.0)).sqrt()
+}
+
 #[test]
 fn bleu_and_chrf_are_of_all_answers_and_come_out_again_in_a_replay_and_a_verification() {
     let data = tempfile::tempdir().unwrap();
@@ -40,11 +60,22 @@ fn bleu_and_chrf_are_of_all_answers_and_come_out_again_in_a_replay_and_a_verific
             (sample["answer"].as_str().unwrap().trim(), [sample["target"]["answer"].as_str().unwrap()])
         })
         .collect();
-    let expected = [("bleu", Bleu::default().corpus(texts.clone())), ("chrf", Chrf::default().corpus(texts))];
-    for (name, expected) in expected {
+    let scores: [(&str, Score); 2] = [
+        ("bleu", &|texts| Bleu::default().corpus(texts.to_vec())),
+        ("chrf", &|texts| Chrf::default().corpus(texts.to_vec())),
+    ];
+    let drawn = draws_of_python(texts.len());
+    for (name, score) in scores {
         let found = named(&first, name);
-        assert_eq!(found["value"].as_f64().map(f64::to_bits), Some(expected.to_bits()), "{name}");
-        assert_eq!((&found["count"], &found["stderr"]), (&json!(70), &Value::Null));
+        assert_eq!(found["value"].as_f64().map(f64::to_bits), Some(score(&texts).to_bits()), "{name}");
+        assert_eq!((&found["count"], &found["bootstrap_replicates"]), (&json!(70), &json!(100)));
+        let replicates: Vec<f64> = drawn
+            .iter()
+            .map(|places| score(&places.iter().map(|place| texts[*place]).collect::<Vec<_>>()))
+            .collect();
+        let (expected, stderr) = (deviation(&replicates), found["stderr"].as_f64().unwrap());
+        assert!((stderr - expected).abs() <= 1e-9 * expected, "{name}: {stderr}, not {expected}");
+        assert!(name != "chrf" || stderr > 0.0);
     }
     assert!(metric(&first, "chrf") > 0.0);
     for sample in &samples {

@@ -2,7 +2,7 @@
 
 use crate::benchmark::{Benchmark, Metric};
 use crate::plugin::{Aggregation, MetricDeclaration};
-use crate::statistics::{GroupMember, GroupedMetric, Z_95};
+use crate::statistics::{GroupMember, GroupedMetric, interval};
 use crate::{Error, Result};
 
 /// The means that all benchmarks of a group have, or those of them that are `wanted`: weighted by the number of
@@ -91,7 +91,7 @@ fn together(metrics: &[&Metric]) -> Option<Metric> {
         value: Some(value),
         stderr,
         bootstrap_replicates: None,
-        ci95: stderr.map(|stderr| [value - Z_95 * stderr, value + Z_95 * stderr]),
+        ci95: stderr.map(|stderr| interval(value, stderr)),
         count,
         higher_is_better: first.higher_is_better,
         reason: None,
@@ -104,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::limits::{Budget, Limits};
+    use crate::statistics::Z_95;
 
     /// One metric of a benchmark.
     #[derive(Clone, Copy)]

@@ -1,6 +1,9 @@
 //! Metrics of the whole corpus: the completed samples, with their rows, on their way to the plugin's aggregator.
 
+mod resample;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat;
 use std::sync::Arc;
 
 use futures::future::try_join;
@@ -20,7 +23,9 @@ use crate::plugin::{
     GuestCall, GuestOutcome, LoadedPlugin, MetricDeclaration, ModelAccess, ScoredSample, ScoredSamples,
 };
 use crate::sample::{Context, Failure, FailureKind, Measurement, Phase, Sample, SampleRecord};
+use crate::statistics::{Bootstrap, interval};
 use crate::{Error, Json, Result};
+use resample::Kept;
 
 /// Samples that are read from the store at once.
 const SAMPLES_AT_ONCE: u32 = 64;
@@ -37,6 +42,8 @@ pub(super) struct OfCorpus {
     /// Samples that it was given.
     pub(super) count: u64,
     pub(super) result: Result<Vec<Measurement>, Failure>,
+    /// In the order of the plugin's declarations; empty where none was looked for.
+    standard_errors: Vec<Option<Bootstrap>>,
 }
 
 /// Where the metrics of a corpus stand.
@@ -88,8 +95,8 @@ impl Orchestrator {
         // However this ends, the guest does with it.
         let _ended = cancel.clone().drop_guard();
         let (feeder, samples) = Feeder::new();
-        let aggregating =
-            async { Ok(aggregate(&*plugin, &plan.config, (plan.seed, plan.limits), &cancel, samples).await) };
+        let limits = (plan.seed, plan.limits);
+        let aggregating = async { Ok(aggregate(&*plugin, &plan.config, limits, &cancel, samples).await) };
         let ended = tokio::select! {
             biased;
             ended = try_join(self.feed(benchmark, feeder), aggregating) => ended,
@@ -101,15 +108,31 @@ impl Orchestrator {
                 };
             }
         };
-        match ended {
-            Ok((count, outcome)) => Ok(Aggregated::Done(Some(OfCorpus::new(count, outcome, &plan.metrics)))),
-            Err(Trouble::Rows(error)) => failed(FailureKind::UnreadableRow, error.message),
-            Err(Trouble::Store(error)) => Err(error),
+        let (feeder, outcome) = match ended {
+            Ok(ended) => ended,
+            Err(Trouble::Rows(error)) => return failed(FailureKind::UnreadableRow, error.message),
+            Err(Trouble::Store(error)) => return Err(error),
+        };
+        let mut corpus = OfCorpus::new(feeder.count, outcome, &plan.metrics);
+        // Whoever cancels it does not wait for them.
+        if corpus.result.is_ok() && !interruptions.is_cancelled {
+            let metrics = &plan.metrics;
+            let errors = feeder.kept.standard_errors(&*plugin, &plan.config, limits, &cancel, metrics);
+            tokio::select! {
+                biased;
+                errors = errors => corpus.standard_errors = errors,
+                interruption = interruptions.wait() => {
+                    if interruption == Interruption::PutOff {
+                        return Ok(Aggregated::PutOff);
+                    }
+                }
+            }
         }
+        Ok(Aggregated::Done(Some(corpus)))
     }
 
     /// Gives the completed samples to an aggregator, as many as it takes, in the order of the dataset.
-    async fn feed(&self, benchmark: &Benchmark, mut feeder: Feeder) -> Result<u64, Trouble> {
+    async fn feed(&self, benchmark: &Benchmark, mut feeder: Feeder) -> Result<Feeder, Trouble> {
         let plan = &benchmark.plan;
         let gold: BTreeSet<String> = plan.gold.iter().cloned().collect();
         let mut rows = self.ports.datasets.rows(&plan.split, 0);
@@ -128,13 +151,14 @@ impl Orchestrator {
                 else {
                     continue;
                 };
+                feeder.kept.add(&scored);
                 if !feeder.feed(scored).await {
-                    return Ok(feeder.count);
+                    return Ok(feeder.ended());
                 }
             }
             after = page.next;
             if after.is_none() {
-                return Ok(feeder.count);
+                return Ok(feeder.ended());
             }
         }
     }
@@ -180,12 +204,18 @@ pub(super) struct Feeder {
     /// None once it takes no more.
     sender: Option<mpsc::Sender<ScoredSample>>,
     pub(super) count: u64,
+    kept: Kept,
 }
 
 impl Feeder {
     pub(super) fn new() -> (Self, ScoredSamples) {
         let (sender, samples) = mpsc::channel(IN_FLIGHT);
-        (Self { sender: Some(sender), count: 0 }, samples)
+        (Self { sender: Some(sender), count: 0, kept: Kept::default() }, samples)
+    }
+
+    /// Nothing more comes, which the aggregator waits to hear.
+    fn ended(self) -> Self {
+        Self { sender: None, ..self }
     }
 
     /// Gives one more sample; says whether it is taken.
@@ -241,17 +271,21 @@ impl OfCorpus {
         outcome: GuestOutcome<Vec<Measurement>>,
         declared: &[MetricDeclaration],
     ) -> Self {
-        Self { count, result: outcome.result.and_then(|measured| check(measured, declared)) }
+        let result = outcome.result.and_then(|measured| check(measured, declared));
+        Self { count, result, standard_errors: Vec::new() }
     }
 
     fn failed(kind: FailureKind, message: String) -> Self {
-        Self { count: 0, result: Err(failure(kind, message)) }
+        Self { count: 0, result: Err(failure(kind, message)), standard_errors: Vec::new() }
     }
 
     /// Gives the metrics of the corpus, which are among `metrics` in the order of `declared`, their values.
     pub(super) fn complete(&self, declared: &[MetricDeclaration], metrics: &mut [Metric]) {
-        let of_corpus = declared.iter().zip(metrics).filter(|(declared, _)| declared.is_of_corpus());
-        for (declared, metric) in of_corpus {
+        let errors = self.standard_errors.iter().copied().chain(repeat(None));
+        for ((declared, metric), error) in declared.iter().zip(metrics).zip(errors) {
+            if !declared.is_of_corpus() {
+                continue;
+            }
             let found = match &self.result {
                 Ok(measured) => measured.iter().find(|measurement| declared.is_of(measurement)),
                 Err(failure) => {
@@ -270,6 +304,11 @@ impl OfCorpus {
             metric.value = found.and_then(|found| found.value);
             metric.reason = found.and_then(|found| found.reason.as_deref()).map(shortened);
             metric.count = self.count;
+            if let (Some(value), Some(Bootstrap { stderr, replicates })) = (metric.value, error) {
+                metric.stderr = Some(stderr);
+                metric.ci95 = Some(interval(value, stderr));
+                metric.bootstrap_replicates = Some(replicates);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bootstrap, MOST_DRAWS, Moments, REPLICATES, Z_95};
+use super::{Bootstrap, MOST_DRAWS, Moments, REPLICATES, interval};
 use crate::benchmark::Metric;
 use crate::plugin::{Aggregation, MetricDeclaration};
 use crate::sample::Measurement;
@@ -71,9 +71,7 @@ impl Aggregator {
                     filter: key.1,
                     value,
                     stderr,
-                    ci95: value
-                        .zip(stderr)
-                        .map(|(value, stderr)| [value - Z_95 * stderr, value + Z_95 * stderr]),
+                    ci95: value.zip(stderr).map(|(value, stderr)| interval(value, stderr)),
                     bootstrap_replicates: estimate.replicates,
                     count: gathered.moments.count(),
                     higher_is_better: declaration.higher_is_better,
@@ -159,6 +157,7 @@ fn median(values: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Z_95;
 
     fn declared(name: &str, aggregation: Aggregation) -> MetricDeclaration {
         MetricDeclaration {

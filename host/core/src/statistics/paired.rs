@@ -1,7 +1,7 @@
 //! Two runs over the same samples. Their scores are not independent, hard samples being hard for both, so that two
 //! standard errors side by side say little: what counts is the spread of the differences.
 
-use super::{Moments, Z_95};
+use super::{Moments, interval};
 
 /// How far the second run's figure is from the first's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Difference {
 
 impl Difference {
     fn new(value: f64, stderr: Option<f64>) -> Self {
-        let ci95 = stderr.map(|stderr| [value - Z_95 * stderr, value + Z_95 * stderr]);
+        let ci95 = stderr.map(|stderr| interval(value, stderr));
         Self { value, stderr, ci95 }
     }
 
