@@ -116,7 +116,8 @@ pub trait Aggregator: Scorer {
     /// keep sums and counts, not texts.
     type Corpus: Default + 'static;
 
-    /// Takes one more sample, in the order of the split. Samples that failed do not come.
+    /// Takes one more sample, in the order of the split. Samples that failed do not come. For a standard error, corpora that
+    /// are drawn from the samples are aggregated as well: in those one may come several times.
     ///
     /// # Errors
     /// Any; it ends the aggregation, and the benchmark has none of these metrics.
