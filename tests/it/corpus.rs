@@ -246,6 +246,53 @@ async fn a_plugin_that_computes_for_long_over_the_corpus_keeps_no_server_from_en
     assert!(reason.ends_with("the benchmark was cancelled while its plugin computed them"), "{reason}");
 }
 
+#[tokio::test]
+async fn nothing_of_a_disabled_or_blocked_plugin_computes_the_metrics_of_its_cancelled_benchmark() {
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path());
+    let slow = json!({
+        "model": "tiny-llama", "task": "generate-until", "dataset": "reading", "concurrency": 1,
+        "config": { "until": ["\u{1}"], "max_tokens": 96, "metrics": ["contains", "chrf"] },
+    });
+    let running = async || {
+        let id = host.create(&slow).await;
+        host.wait_until(&id, |benchmark| benchmark["samples"]["completed"].as_u64() >= Some(3)).await;
+        id
+    };
+    let send = async |method: Method, address: &str, body: Value| {
+        let answer = host.request(method, address).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{address}: {}", answer.text().await.unwrap());
+    };
+    // There are samples to compute it of, which the metrics of samples show.
+    let cancelled_without = async |id: &str, reason: &str| {
+        let ended = host.ended(id).await;
+        assert_eq!(ended["status"], "cancelled", "{ended:#}");
+        assert!(named(&ended, "contains")["count"].as_u64() >= Some(3), "{ended:#}");
+        let chrf = named(&ended, "chrf");
+        assert_eq!((&chrf["value"], &chrf["count"]), (&Value::Null, &json!(0)), "{ended:#}");
+        assert!(chrf["reason"].as_str().unwrap().contains(reason), "{chrf:#}");
+        let failure = &ended["aggregation_failure"];
+        assert_eq!((&failure["phase"], &failure["kind"]), (&json!("aggregate"), &json!("internal")));
+    };
+
+    let plugin = host.get("/api/v1/plugins/generate-until").await;
+    let (label, digest) =
+        (format!("generate-until@{}", plugin["version"].as_str().unwrap()), &plugin["digest"]);
+    let address = format!("/api/v1/plugins/{label}");
+    let id = running().await;
+    let disabling = json!({ "enabled": false, "reason": "odd scores", "unfinished": "cancel" });
+    send(Method::PATCH, &address, disabling).await;
+    cancelled_without(&id, &format!("plugin `{label}` is disabled (odd scores)")).await;
+
+    send(Method::PATCH, &address, json!({ "enabled": true })).await;
+    let id = running().await;
+    let address = format!("/api/v1/blocked-plugins/{}", digest.as_str().unwrap());
+    send(Method::PUT, &address, json!({ "reason": "sends keys" })).await;
+    host.wait_until(&id, |benchmark| benchmark["held"].is_string()).await;
+    send(Method::POST, &format!("/api/v1/benchmarks/{id}/cancel"), Value::Null).await;
+    cancelled_without(&id, &format!("plugin `{label}` is blocked by its digest (sends keys)")).await;
+}
+
 #[test]
 fn the_table_says_why_a_metric_of_the_corpus_has_no_value() {
     let data = tempfile::tempdir().unwrap();
