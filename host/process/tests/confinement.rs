@@ -36,6 +36,10 @@ fn child() {
         "listen" => std::net::TcpListener::bind("127.0.0.1:0").map(drop),
         "unix" => std::os::unix::net::UnixStream::connect("/run/some.sock").map(drop),
         "program" => Command::new("/bin/true").status().map(drop),
+        "limit" => {
+            let limit = rustix::process::Rlimit { current: Some(3600), maximum: Some(3600) };
+            rustix::process::setrlimit(confinement::Resource::Cpu, limit).map_err(Into::into)
+        }
         "signal" => rustix::process::kill_process(parent, rustix::process::Signal::TERM).map_err(Into::into),
         other => panic!("{other} is nothing to try"),
     };
@@ -61,8 +65,8 @@ fn it_computes_and_writes_what_is_open() {
 }
 
 #[test]
-fn it_cannot_open_write_or_list_files_start_threads_or_signal_its_parent() {
-    for attempt in ["read", "write", "list", "thread", "signal"] {
+fn it_cannot_open_write_or_list_files_start_threads_change_limits_or_signal_its_parent() {
+    for attempt in ["read", "write", "list", "thread", "limit", "signal"] {
         let output = trying(attempt);
         assert!(said(&output).ends_with(REFUSED), "{attempt}: {output:?}");
     }

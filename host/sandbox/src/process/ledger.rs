@@ -128,6 +128,7 @@ impl Ledger {
             _place: place,
         };
         state.calls.insert(id, call);
+        state.watch.asked();
         Ok(id)
     }
 
@@ -165,7 +166,7 @@ impl Ledger {
         is_idle
     }
 
-    /// Ends the child if what it has to do does not get on.
+    /// Ends the child if what it has to do does not get on, or it computes what nobody asked of it.
     pub(super) fn end_if_stuck(&self) {
         let mut state = self.lock();
         let processor = self.slot.id().and_then(llm_bench_process::processor_time);
@@ -174,7 +175,8 @@ impl Ledger {
         let computing = computing.map(|call| (&mut call.computed, call.limits.compute_timeout()));
         if let Some(reason) = watch.look(processor, computing.collect(), ready.is_some()) {
             self.slot.kill();
-            self.end_with(state, ended(&format!("hung and was ended: {reason}")));
+            tracing::warn!(process = self.label, reason, "a plugin's process is ended");
+            self.end_with(state, ended(&format!("was ended: {reason}")));
         }
     }
 
@@ -212,6 +214,7 @@ impl Ledger {
 
     fn question(&self, id: u64, question: Question) -> Result<(), String> {
         let mut state = self.lock();
+        state.watch.asked();
         let call = state.calls.get_mut(&id).ok_or("it asked for a call that it does not have")?;
         if call.is_waiting {
             return Err("it asked twice at once for one call".to_owned());
@@ -244,10 +247,13 @@ impl Ledger {
                 answer = answer(&models, &files, question, &cancel) => answer,
             };
             let Some(ledger) = ledger.upgrade() else { return };
-            if let Some(call) = ledger.lock().calls.get_mut(&id) {
+            let mut state = ledger.lock();
+            if let Some(call) = state.calls.get_mut(&id) {
                 call.is_waiting = false;
                 call.is_fed |= matches!(answer, Answer::Batch(Ok(None)));
             }
+            state.watch.asked();
+            drop(state);
             ledger.send(ToChild::Answer { id, answer });
         };
         self.runtime.start(answering).map_err(|error| error.message)
@@ -256,6 +262,7 @@ impl Ledger {
     fn finished(&self, id: u64, end: End) -> Result<(), String> {
         let mut state = self.lock();
         let call = state.calls.remove(&id).ok_or("it ended a call that it does not have")?;
+        state.watch.asked();
         if state.calls.is_empty() {
             state.idle_since = Instant::now();
         }
@@ -292,7 +299,10 @@ impl Conversation for Ledger {
     fn hear(&self, message: FromChild) -> Result<(), String> {
         match message {
             FromChild::Ready => {
-                let ready = self.lock().ready.take().ok_or("it was ready twice")?;
+                let mut state = self.lock();
+                let ready = state.ready.take().ok_or("it was ready twice")?;
+                state.watch.asked();
+                drop(state);
                 let _ = ready.send(Ok(()));
                 Ok(())
             }

@@ -14,13 +14,18 @@ use serde_json::json;
 
 use crate::support::{Scripted, call, compiler, load, plugin, row, sample};
 
-fn sandbox() -> WasmSandbox {
-    sandbox_in(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"))
+fn sandbox(arguments: &[&str]) -> WasmSandbox {
+    sandbox_of(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"), arguments)
 }
 
 pub(crate) fn sandbox_in(folder: &Path) -> WasmSandbox {
+    sandbox_of(folder, &[])
+}
+
+fn sandbox_of(folder: &Path, arguments: &[&str]) -> WasmSandbox {
     let program = env!("CARGO_BIN_EXE_llm-bench-run-guests").into();
-    let command = ChildCommand { program, arguments: vec![], environment: vec![] };
+    let arguments = arguments.iter().map(Into::into).collect();
+    let command = ChildCommand { program, arguments, environment: vec![] };
     WasmSandbox::open(SandboxConfig {
         folder: folder.to_owned(),
         compiler: compiler(),
@@ -34,7 +39,11 @@ pub(crate) fn sandbox_in(folder: &Path) -> WasmSandbox {
 }
 
 pub(crate) async fn isolated(name: &str) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
-    let sandbox = sandbox();
+    isolated_with(name, &[]).await
+}
+
+async fn isolated_with(name: &str, arguments: &[&str]) -> (WasmSandbox, Arc<dyn LoadedPlugin>) {
+    let sandbox = sandbox(arguments);
     let digest = sandbox.admit(&plugin(name)).await.unwrap().digest;
     let plugin = sandbox.load(&digest, None).await.unwrap();
     (sandbox, plugin)
@@ -132,6 +141,28 @@ async fn a_killed_process_fails_its_calls_by_name_and_the_next_call_gets_another
     }
     assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
     assert_ne!(the_process(&sandbox), killed);
+}
+
+#[tokio::test]
+async fn a_process_that_computes_by_itself_is_ended_and_fails_what_waits_by_name() {
+    let (sandbox, plugin) = isolated_with("hostile", &["--spin"]).await;
+    // The guest waits for a model that never answers: nothing is asked of the process meanwhile.
+    let silent = Arc::new(Scripted { parts: vec!["subject"], silent: true, ..Scripted::default() });
+    let waiting = call(json!({"behaviour": "host-calls", "amount": 2}), silent);
+    let process = the_process(&sandbox);
+    let failure = plugin.solve(waiting, sample(json!({}))).await.result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::ProcessEnded, "{failure:?}");
+    let (_, said) = failure.message.split_once("the process of the plugin was ended: it used ").unwrap();
+    assert!(said.ends_with(" s of processor time where it was to do nothing"), "{}", failure.message);
+    // Another one answers as long as there is something to answer, and ends too when there is not.
+    assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
+    assert_ne!(the_process(&sandbox), process);
+    let idle = Instant::now();
+    while !sandbox.processes().ids().is_empty() {
+        // One that does not compute stays for a minute.
+        assert!(idle.elapsed() < Duration::from_secs(45), "it still computes");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
