@@ -16,6 +16,8 @@ mod data_files;
 mod dialogue;
 mod dialogue_in_python;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod misbehaviour;
 mod model_cache;
 #[cfg(target_os = "linux")]
 mod model_processes;

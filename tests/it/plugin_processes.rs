@@ -5,41 +5,10 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::processes::{children, signal};
-use crate::support::{Host, hostile_plugin, json_of, program, run};
+use crate::support::{Host, json_of, program, run};
 
 const HERE: [&str; 2] = ["--sandbox-process", "in-process"];
 const ISOLATED: [&str; 2] = ["--sandbox-process", "isolated"];
-
-fn attack(behaviour: &str) -> Value {
-    json!({
-        "model": "tiny-llama", "task": "hostile", "dataset": "capitals", "limit": 2, "max_failed": 1.0,
-        "budget": "small", "config": { "behaviour": behaviour },
-    })
-}
-
-#[tokio::test]
-async fn every_attack_is_contained_in_its_own_process_as_it_is_in_the_hosts() {
-    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let hosts = [Host::start_with(here.path(), &HERE), Host::start_with(there.path(), &ISOLATED)];
-    let mut ends = Vec::new();
-    for host in &hosts {
-        host.upload(&hostile_plugin()).await;
-        let mut of_host = Vec::new();
-        for behaviour in
-            ["read-file", "spin", "memory-bomb", "panic", "exit", "recurse", "nan-measurement", "open-judge"]
-        {
-            let id = host.create(&attack(behaviour)).await;
-            host.ended(&id).await;
-            for sample in host.samples(&id).await {
-                of_host.push((behaviour, sample["error"].clone(), sample["fuel"].clone()));
-            }
-        }
-        ends.push(of_host);
-    }
-    assert_eq!(ends[0], ends[1]);
-    assert!(children(hosts[0].id(), "run-guests").is_empty());
-    assert!(!children(hosts[1].id(), "run-guests").is_empty());
-}
 
 #[tokio::test]
 async fn a_killed_process_of_guests_fails_the_samples_in_flight_by_name_and_the_benchmark_goes_on() {

@@ -2,7 +2,7 @@ use llm_bench_plugin_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, exhaust, probe};
+use crate::{Config, exhaust, forge, probe};
 
 /// One way to misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,10 @@ pub enum Behaviour {
     Abort,
     /// Exits the process.
     Exit,
+    /// Writes through a null pointer, which in WebAssembly is the start of its own memory.
+    NullWrite,
+    /// Writes through a pointer past all of its memory.
+    WildWrite,
     /// Writes 32 MiB to standard output, then is honest.
     StdoutFlood,
     /// Writes 32 MiB to the log, then is honest.
@@ -64,6 +68,10 @@ pub enum Behaviour {
     TokenFlood,
     /// Answers 32 MiB.
     HugeAnswer,
+    /// Adds a detail of 1000 arrays within each other.
+    DeepDetail,
+    /// Answers bytes that are no UTF-8.
+    NoText,
     /// Calls the host `amount` times, then is honest.
     HostCalls,
     /// Asks for `amount` tokens, then is honest.
@@ -86,6 +94,8 @@ pub enum Behaviour {
     Fingerprint,
     /// Looks for what an earlier call left in a static.
     Leftovers,
+    /// Looks for what others left in the memory that it takes.
+    Scavenge,
     /// Measures NaN.
     NanMeasurement,
     /// Measures a metric that it never declared.
@@ -94,6 +104,8 @@ pub enum Behaviour {
     DuplicateMeasurement,
     /// Measures 200,000 times.
     ManyMeasurements,
+    /// Gives a reason of 32 MiB for a measurement.
+    HugeMeasurement,
     /// Adds up the samples of the corpus, and does no harm.
     AddUp,
     /// Measures a sample's value of the metric that its aggregator computes.
@@ -167,29 +179,14 @@ impl Behaviour {
             Self::AnswerBytes => Ok(Solution::answer("x".repeat(config.amount as usize))),
             Self::Fingerprint => Ok(probe::fingerprint()),
             Self::Leftovers => probe::leftovers(),
+            Self::Scavenge => forge::scavenge(),
             Self::HugeAnswer => Ok(Solution::answer("x".repeat(FLOOD_BYTES))),
-            Self::Honest
-            | Self::OpenSubjectInScore
-            | Self::SpinInScore
-            | Self::SpinInMetrics
-            | Self::DataFileInMetrics
-            | Self::PanicInScore
-            | Self::NanMeasurement
-            | Self::UndeclaredMeasurement
-            | Self::DuplicateMeasurement
-            | Self::Measurements
-            | Self::ManyMeasurements
-            | Self::AddUp
-            | Self::CorpusInScore
-            | Self::SpinInAggregation
-            | Self::DawdleInAggregation
-            | Self::Hoard
-            | Self::PanicInAggregation
-            | Self::OpenJudgeInAggregation
-            | Self::LogFloodInAggregation
-            | Self::NanOfCorpus
-            | Self::NothingOfCorpus
-            | Self::SampleMetricOfCorpus => Ok(Solution::answer("harmless")),
+            Self::DeepDetail => Ok(exhaust::deep_detail()),
+            Self::NoText => Ok(Solution::answer(forge::no_text())),
+            Self::NullWrite => Ok(forge::write(0)),
+            Self::WildWrite => Ok(forge::write(usize::MAX)),
+            // What misbehaves elsewhere, or not at all.
+            _ => Ok(Solution::answer("harmless")),
         }
     }
 
@@ -206,6 +203,7 @@ impl Behaviour {
             Self::UndeclaredMeasurement => vec![Measurement::of("invented", 1.0)],
             Self::DuplicateMeasurement => vec![harmless.clone(), harmless],
             Self::ManyMeasurements => vec![harmless; 200_000],
+            Self::HugeMeasurement => vec![Measurement::undefined("harmless", "x".repeat(FLOOD_BYTES))],
             Self::Measurements => {
                 (0..config.amount).map(|number| Measurement::of(format!("m{number}"), 1.0)).collect()
             }

@@ -6,6 +6,7 @@ use std::io::Read;
 use llm_bench_plugin_sdk::GenerationRequest;
 use llm_bench_plugin_sdk::data::DataFile;
 use llm_bench_plugin_sdk::prelude::*;
+use serde_json::Value;
 
 /// One line of a flood, line break not among it.
 const LINE_BYTES: usize = 1023;
@@ -30,6 +31,15 @@ pub(crate) fn memory() -> ! {
     loop {
         hoard.push(black_box(vec![1_u8; 1 << 20]));
     }
+}
+
+/// Deeper than a reader of JSON goes, and flat enough to be written.
+pub(crate) fn deep_detail() -> Solution {
+    let mut detail = Value::Null;
+    for _ in 0..1000 {
+        detail = Value::Array(vec![detail]);
+    }
+    Solution { detail: Some(detail), ..Solution::default() }
 }
 
 /// Not a tail call, and nothing on the guest's own stack: it is the host's stack that runs out.

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod exhaust;
+mod forge;
 mod probe;
 
 use llm_bench_plugin_sdk::prelude::*;

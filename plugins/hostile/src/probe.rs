@@ -15,7 +15,7 @@ pub(crate) fn read(what: impl Display) -> Solution {
     Solution::answer(format!("READ: {what}"))
 }
 
-fn refused(what: &str, reason: impl Display) -> Error {
+pub(crate) fn refused(what: &str, reason: impl Display) -> Error {
     Error::new(ErrorCode::Denied, format!("{what}: {reason}"))
 }
 
