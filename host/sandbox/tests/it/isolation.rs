@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::support::{Scripted, call, compiler, load, plugin, row, sample};
 
-fn sandbox(arguments: &[&str]) -> WasmSandbox {
+pub(crate) fn sandbox(arguments: &[&str]) -> WasmSandbox {
     sandbox_of(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"), arguments)
 }
 

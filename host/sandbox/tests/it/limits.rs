@@ -156,11 +156,3 @@ async fn the_same_call_gives_the_same_bytes_and_burns_the_same_fuel_however_many
     assert_ne!(others[0].0, alone.0, "another seed shows in randomness and in the order of hash maps");
     assert!(others.iter().all(|other| *other == others[0]));
 }
-
-#[tokio::test]
-async fn nothing_of_an_earlier_call_is_left() {
-    for _ in 0..3 {
-        let failure = solve(trying("leftovers", 0, Limits::default())).await.unwrap_err();
-        assert_eq!(failure.message, "what an earlier call left: there is nothing");
-    }
-}

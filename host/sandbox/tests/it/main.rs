@@ -8,6 +8,7 @@ mod aggregation;
 mod bomb;
 mod built_in;
 mod compiler;
+mod crossing;
 mod data_files;
 mod hostile;
 mod inspection;
