@@ -10,6 +10,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::budget::Ended;
 use super::clock::Stop;
+use super::run::handover_bytes;
 use super::state::GuestState;
 use crate::bindings::llm_bench::plugin::types::{self, ErrorCode};
 use crate::convert::lift::shown;
@@ -112,7 +113,9 @@ fn classify(error: &wasmtime::Error, state: &GuestState, limits: &Limits) -> (Fa
     let reason = error.root_cause().to_string();
     // wasmtime keeps this error's type to itself.
     if reason.contains("fuel allocated for hostcalls has been exhausted") {
-        return (FailureKind::InvalidOutput, "the plugin handed over too many bytes at once".to_owned());
+        let most = handover_bytes(limits);
+        let message = format!("the plugin handed over more than {most} bytes at once");
+        return (FailureKind::InvalidOutput, message);
     }
     (FailureKind::Trap, format!("the plugin was stopped: {}", shown(&reason, MESSAGE_CHARS)))
 }
