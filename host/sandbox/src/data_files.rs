@@ -56,12 +56,14 @@ impl DataLibrary {
 
     /// Unpacks an archive with exactly the files of these names.
     pub(crate) async fn keep(&self, component: &str, archive: &Path, names: &[String]) -> Result<DataFiles> {
-        let (parent, most_bytes) = (self.folder.join(component), self.most_bytes);
+        let (folder, parent) = (self.folder.clone(), self.folder.join(component));
+        let most_bytes = self.most_bytes;
         let (archive, names) = (archive.to_owned(), names.to_vec());
         blocking(move || {
             private_folder(&parent)?;
             let broken = |error| unusable(&parent, error);
-            let bench = TempDir::new_in(&parent).map_err(broken)?;
+            // Not beside what is kept, where `forget` would find it.
+            let bench = TempDir::new_in(&folder).map_err(broken)?;
             let root = Dir::open_ambient_dir(bench.path(), ambient_authority()).map_err(broken)?;
             root.create_dir(FILES).map_err(broken)?;
             let written =
@@ -70,7 +72,7 @@ impl DataLibrary {
             root.write(SUMS, &sums).and_then(|()| root.open(SUMS)?.sync_all()).map_err(broken)?;
             let digest = digest(sums.as_bytes());
             let place = parent.join(&digest);
-            if !place.exists() {
+            if OpenFiles::open(&place, &digest).is_err() {
                 install(bench, &place).map_err(broken)?;
             }
             Ok(DataFiles {
@@ -137,8 +139,11 @@ fn sums(files: &BTreeMap<String, Written>) -> String {
     sums
 }
 
-/// Moves a folder that is finished to its place.
+/// Moves a folder that is finished to its place, where nothing is, or what was damaged.
 fn install(bench: TempDir, place: &Path) -> io::Result<()> {
+    if place.exists() {
+        std::fs::remove_dir_all(place)?;
+    }
     std::fs::rename(bench.path(), place)?;
     // It is where nobody looks for it any more.
     let _ = bench.keep();

@@ -277,4 +277,11 @@ async fn files_that_were_changed_on_disk_are_not_read() {
     let error = fixture.sandbox.load(&fixture.digest, Some(&files.digest)).await.map(drop).unwrap_err();
     assert_eq!(error.code, "data-files-damaged");
     assert!(error.message.contains("`data.bin` was changed"), "{error}");
+    // Given again, they are whole.
+    assert_eq!(fixture.keep(&[file("data.bin", b"7")], &["data.bin"]).await.unwrap(), files);
+    let plugin = fixture.load(&files).await;
+    assert_eq!(
+        answer(&*plugin, trying("data-bytes", 9, Limits::default())).await.unwrap(),
+        format!("1 bytes, {}", b'7')
+    );
 }
