@@ -1,5 +1,6 @@
 //! What the sandbox costs where models answer at once: a call beside one by bare wasmtime, whole samples, the memory that
-//! stays, and loading what was compiled before. `cargo xtask layout` builds the components.
+//! stays, and loading what was compiled before. `cargo xtask layout` builds the components. With components as arguments:
+//! what an instance of each costs.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use bare::Bare;
 use futures::StreamExt;
 use llm_bench_core::Json;
+use llm_bench_core::limits::Limits;
 use llm_bench_core::plugin::{GuestCall, LoadedPlugin, Sandbox};
 use llm_bench_core::sample::Sample;
 use llm_bench_sandbox::{Isolation, SandboxConfig, WasmSandbox};
@@ -33,6 +35,11 @@ const CALLS: u32 = 3000;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let components: Vec<PathBuf> =
+        std::env::args_os().skip(1).filter(|argument| argument != "--bench").map(PathBuf::from).collect();
+    if !components.is_empty() {
+        return runtime.block_on(instantiate(&components));
+    }
     runtime.block_on(async {
         let component = bare_component();
         let sandbox = open();
@@ -47,6 +54,24 @@ fn main() {
         drop(choices);
         load_again(&digest).await;
     });
+}
+
+/// What a fresh instance costs of components that are named, with its smallest call: `metrics` of the example config.
+async fn instantiate(components: &[PathBuf]) {
+    let sandbox = open();
+    for component in components {
+        let admitted = sandbox.admit(component).await.unwrap();
+        let plugin = sandbox.load(&admitted.digest, None).await.unwrap();
+        let config = &admitted.descriptor.example_config;
+        let mut times = Vec::new();
+        for _ in 0..CALLS {
+            let start = Instant::now();
+            plugin.metrics(config, &Limits::default()).await.unwrap();
+            times.push(start.elapsed());
+        }
+        times.sort();
+        println!("{}: {:.0} µs an instance", component.display(), micros(times[times.len() / 2], 1));
+    }
 }
 
 /// One solve in a fresh instance with one question to the model, one after the other, here and by bare wasmtime. Here each
