@@ -112,11 +112,14 @@ async fn a_model_whose_children_end_again_and_again_is_given_up() {
     let model = marked.loaded("llama").await;
     for _ in 0..5 {
         let mut call = pin!(model.ask(long()));
-        let error = tokio::select! {
+        let killed = tokio::select! {
             answer = &mut call => panic!("{answer:?}"),
-            error = async { marked.signal(Signal::KILL).await } => { let _ = error; call.await.unwrap_err() }
+            killed = marked.signal(Signal::KILL) => killed,
         };
+        let error = call.await.unwrap_err();
         assert_eq!(error.code, "model-crashed", "{error}");
+        // The next one that is killed must be another.
+        marked.wait_until(|children| !children.contains(&killed)).await;
     }
     let error = model.score(vec![pair("She", " sells")]).await.unwrap_err();
     assert_eq!((error.kind, &*error.code), (ErrorKind::Unavailable, "model-given-up"));
