@@ -17,6 +17,6 @@ mod watch;
 mod work;
 
 pub use child::run_guests_in_child;
-pub(crate) use models::ParentModels;
+pub(crate) use models::ParentHost;
 pub(crate) use pool::{GuestProcesses, IsolatedProgram};
 pub(crate) use work::{Output, Portable};

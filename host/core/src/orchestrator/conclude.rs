@@ -39,12 +39,7 @@ impl Orchestrator {
             None => self.too_many_failures(&benchmark, &failures).await?,
         };
         let status = if error.is_some() { Status::Failed } else { Status::Completed };
-        match self.aggregate_corpus(&benchmark, &mut interruptions).await? {
-            Aggregated::Done(corpus) => {
-                self.close(claim, &benchmark, status, (failures, error), corpus).await
-            }
-            Aggregated::PutOff => self.ports.benchmarks.release(id, claim.worker).await,
-        }
+        self.close(claim, &benchmark, status, (failures, error), &mut interruptions).await
     }
 
     /// Ends a benchmark as cancelled, with the figures of what was done of it.
@@ -56,12 +51,7 @@ impl Orchestrator {
         let benchmark = self.find(claim.id).await?;
         let failures = self.ports.benchmarks.failures(claim.id).await?;
         interruptions.is_cancelled = true;
-        match self.aggregate_corpus(&benchmark, &mut interruptions).await? {
-            Aggregated::Done(corpus) => {
-                self.close(claim, &benchmark, Status::Cancelled, (failures, None), corpus).await
-            }
-            Aggregated::PutOff => self.ports.benchmarks.release(claim.id, claim.worker).await,
-        }
+        self.close(claim, &benchmark, Status::Cancelled, (failures, None), &mut interruptions).await
     }
 
     async fn close(
@@ -70,8 +60,12 @@ impl Orchestrator {
         benchmark: &Benchmark,
         status: Status,
         (failures, error): (FailureCounts, Option<ErrorNote>),
-        corpus: Option<OfCorpus>,
+        interruptions: &mut Interruptions<'_>,
     ) -> Result<()> {
+        let corpus = match self.aggregate_corpus(benchmark, interruptions).await? {
+            Aggregated::Done(corpus) => corpus,
+            Aggregated::PutOff => return self.ports.benchmarks.release(claim.id, claim.worker).await,
+        };
         let mut metrics = self.aggregate(benchmark).await?;
         if let Some(corpus) = &corpus {
             corpus.complete(&benchmark.plan.metrics, &mut metrics);

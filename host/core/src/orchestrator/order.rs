@@ -51,7 +51,7 @@ impl Orchestrator {
         let (split, rows) = planned_rows(&order.dataset, order.split.as_deref(), order.limit)?;
         check_config(&order.task.descriptor, &order.config)?;
         let task = order.task.pin();
-        let plugin = self.ports.sandbox.load(&task.digest, task.data_files.as_deref()).await?;
+        let plugin = self.load(&task).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         check_columns(&order, split)?;
         let gold = order.gold_columns();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::Orchestrator;
 use super::recorder::{LentModel, Part, Parts};
 use super::sample::SampleRunner;
-use crate::benchmark::{Benchmark, FewShotDraws, Plan};
+use crate::benchmark::{Benchmark, FewShotDraws, Plan, PluginPin};
 use crate::dataset::{DatasetFiles, Split};
 use crate::model::{LoadedModel, Model, Origin};
-use crate::plugin::SUBJECT;
+use crate::plugin::{LoadedPlugin, SUBJECT};
 use crate::response_cache::ModelKey;
 use crate::{Error, Result};
 
@@ -33,6 +33,11 @@ impl Orchestrator {
         self.assemble(&benchmark.plan, parts, draws).await
     }
 
+    /// Readies a plugin with the data files that are pinned with it.
+    pub(super) async fn load(&self, task: &PluginPin) -> Result<Arc<dyn LoadedPlugin>> {
+        self.ports.sandbox.load(&task.digest, task.data_files.as_deref()).await
+    }
+
     /// Loads what a benchmark needs besides models.
     pub(super) async fn assemble(
         &self,
@@ -40,7 +45,7 @@ impl Orchestrator {
         parts: Parts,
         draws: Option<FewShotDraws>,
     ) -> Result<SampleRunner> {
-        let plugin = self.ports.sandbox.load(&plan.task.digest, plan.task.data_files.as_deref()).await?;
+        let plugin = self.load(&plan.task).await?;
         let examples = self.read_examples(plan, draws).await?;
         let source = self.ports.benchmarks.clone();
         Ok(SampleRunner::new(plan.clone(), plugin, Arc::new(parts), examples, source))

@@ -82,8 +82,7 @@ impl Orchestrator {
         let gold = gold_columns(&order.dataset.gold, &order.plugin.descriptor, &order.config);
         check_gold(&BTreeMap::new(), &split, &order.dataset.name, &order.dataset.gold, &gold)?;
         let takes = check_parts(&order)?;
-        let pin = order.plugin.pin();
-        let plugin = self.ports.sandbox.load(&pin.digest, pin.data_files.as_deref()).await?;
+        let plugin = self.load(&order.plugin.pin()).await?;
         let metrics = plugin.metrics(&order.config, &order.limits).await?;
         let parts = tokio::select! {
             parts = self.lend(&order) => parts?,

@@ -57,8 +57,7 @@ impl Orchestrator {
         let gold = gold(&order.plugin, &config, &source.plan)?;
         let limits = source.plan.limits;
         let task = order.plugin.pin();
-        let plugin = self.ports.sandbox.load(&task.digest, task.data_files.as_deref()).await?;
-        let metrics = plugin.metrics(&config, &limits).await?;
+        let metrics = self.load(&task).await?.metrics(&config, &limits).await?;
         // Rows are not part of the record. That they are gone is better known now than by a failed benchmark.
         self.check_unchanged(&source.plan.split).await?;
         if let Some(few_shot) =

@@ -23,12 +23,6 @@ pub struct DataFiles {
     pub files: BTreeMap<String, u64>,
 }
 
-impl DataFiles {
-    pub fn bytes(&self) -> u64 {
-        self.files.values().sum()
-    }
-}
-
 impl Plugin {
     /// This version with its content, as a benchmark keeps it.
     pub fn pin(&self) -> PluginPin {

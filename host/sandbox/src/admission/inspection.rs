@@ -232,7 +232,8 @@ fn check_import(import: &str) -> Result<()> {
     }
     let message = format!(
         "the component imports `{}`, which this host does not provide; it provides `{PACKAGE}/models@{VERSION}`, \
-         `{PACKAGE}/data-files@{VERSION}`, `{PACKAGE}/logging@{VERSION}` and WASI 0.2 (cli, clocks, filesystem, io, random, sockets)",
+         `{PACKAGE}/data-files@{VERSION}`, `{PACKAGE}/logging@{VERSION}` and WASI 0.2 (cli, clocks, filesystem, io, \
+         random, sockets)",
         shown(import, 200)
     );
     Err(Error::unsupported("plugin-import", message))

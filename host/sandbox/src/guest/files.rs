@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::bindings::llm_bench::plugin::types::{Error, ErrorCode};
 use crate::convert::lift::shown;
 use crate::data_files::OpenFiles;
-use crate::process::ParentModels;
+use crate::process::ParentHost;
 
 /// Chars of a name that a guest is told.
 const SHOWN: usize = 100;
@@ -16,7 +16,7 @@ pub(crate) enum Files {
     /// The plugin has none, or the call must not depend on any.
     None,
     Here(Arc<OpenFiles>),
-    Parent(Arc<ParentModels>),
+    Parent(Arc<ParentHost>),
 }
 
 impl Files {

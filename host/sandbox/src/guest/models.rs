@@ -12,14 +12,14 @@ use super::state::NoModels;
 use crate::bindings::exports::llm_bench::plugin::aggregator::Scored;
 use crate::bindings::llm_bench::plugin::types::Error;
 use crate::convert::lower;
-use crate::process::ParentModels;
+use crate::process::ParentHost;
 
 /// Gives a guest what it is told, which is the same wherever it runs.
 pub(crate) enum Models {
     Here(Arc<dyn ModelAccess>),
     /// No model, but samples to aggregate.
     Corpus(Corpus),
-    Parent(Arc<ParentModels>),
+    Parent(Arc<ParentHost>),
 }
 
 impl Models {

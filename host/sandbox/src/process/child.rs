@@ -11,7 +11,7 @@ use llm_bench_process::frames::{MAX_MESSAGE_BYTES, read};
 use llm_bench_process::pipes;
 use tokio_util::sync::CancellationToken;
 
-use super::models::{ParentModels, Voice};
+use super::models::{ParentHost, Voice};
 use super::protocol::{Break, End, FromChild, Setup, ToChild};
 use crate::engine;
 use crate::guest::{Broken, Call, Files, Finished, GuestRuntime, Models, Program, linker};
@@ -82,7 +82,7 @@ impl Guests {
                 Ok(Some(ToChild::Call { id, limits, seed, lent, work })) => {
                     let cancel = CancellationToken::new();
                     self.cancels().insert(id, cancel.clone());
-                    let parent = Arc::new(ParentModels { id, lent, voice: self.voice.clone() });
+                    let parent = Arc::new(ParentHost { id, lent, voice: self.voice.clone() });
                     let (models, files) = (Models::Parent(parent.clone()), Files::Parent(parent));
                     let call = Call { limits, seed, models: Arc::new(models), files, cancel };
                     let (program, runtime) = (self.program.clone(), self.runtime.clone());

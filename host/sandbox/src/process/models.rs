@@ -50,13 +50,13 @@ impl Voice {
 }
 
 /// What the parent answers for one call.
-pub(crate) struct ParentModels {
+pub(crate) struct ParentHost {
     pub(super) id: u64,
     pub(super) lent: Vec<String>,
     pub(super) voice: Arc<Voice>,
 }
 
-impl ParentModels {
+impl ParentHost {
     pub(crate) async fn open(&self, part: &str) -> Result<(), Error> {
         if self.lent.iter().any(|lent| lent == part) {
             return Ok(());
@@ -109,7 +109,7 @@ impl ParentModels {
     }
 }
 
-impl Drop for ParentModels {
+impl Drop for ParentHost {
     fn drop(&mut self) {
         self.voice.waiting().remove(&self.id);
     }
