@@ -8,6 +8,7 @@ mod execute;
 mod lease;
 mod model_pool;
 mod order;
+mod own_task;
 mod prepare;
 mod recorder;
 mod rehearse;

@@ -227,14 +227,14 @@ pub trait LoadedPlugin: Send + Sync {
     /// `invalid-config` with the plugin's own sentence; a guest that misbehaves is `plugin-failed`.
     async fn metrics(&self, config: &Json, limits: &Limits) -> Result<Vec<MetricDeclaration>>;
 
-    async fn solve(&self, call: GuestCall, sample: Sample) -> GuestOutcome<Solution>;
+    async fn solve(&self, call: GuestCall, sample: &Sample) -> GuestOutcome<Solution>;
 
     async fn score(
         &self,
         call: GuestCall,
-        sample: Sample,
+        sample: &Sample,
         solution: Solution,
-        target: Row,
+        target: &Row,
     ) -> GuestOutcome<Vec<Measurement>>;
 
     /// Has the plugin's aggregator compute the metrics of the whole corpus from the samples that come, until no more

@@ -17,15 +17,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bare::Bare;
 use futures::StreamExt;
-use llm_bench_core::Json;
 use llm_bench_core::limits::Limits;
-use llm_bench_core::plugin::{GuestCall, LoadedPlugin, Sandbox};
+use llm_bench_core::model::{LogLikelihood, ModelRequest, ModelResponse, ScoringRequest};
+use llm_bench_core::plugin::{GuestCall, LoadedPlugin, ModelAccess, Sandbox};
 use llm_bench_core::sample::Sample;
+use llm_bench_core::{Json, Result};
 use llm_bench_sandbox::{Isolation, SandboxConfig, WasmSandbox};
 use serde_json::json;
-use support::{Scripted, call, compiler, plugin, row, sample};
+use support::{call, compiler, plugin, row, sample};
+use tokio_util::sync::CancellationToken;
 
 /// Samples in flight, as many as a benchmark has by default.
 const CALLERS: usize = 16;
@@ -83,7 +86,7 @@ async fn compare_calls(ours: &Arc<dyn LoadedPlugin>, bare: &Bare) {
     for round in 0..=ROUNDS {
         let start = Instant::now();
         for _ in 0..CALLS {
-            assert!(ours.solve(call.clone(), sample.clone()).await.result.is_ok());
+            assert!(ours.solve(call.clone(), &sample).await.result.is_ok());
         }
         let here = start.elapsed();
         let start = Instant::now();
@@ -105,14 +108,15 @@ async fn compare_throughput(ours: &Arc<dyn LoadedPlugin>, bare: &Arc<Bare>) {
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {
         let start = Instant::now();
-        futures::stream::iter(0..CALLS)
-            .map(|_| {
-                let (ours, call, sample) = (ours.clone(), call.clone(), sample.clone());
-                tokio::spawn(async move { assert!(ours.solve(call, sample).await.result.is_ok()) })
+        let callers = (0..CALLERS).map(|caller| {
+            let (ours, call, sample) = (ours.clone(), call.clone(), sample.clone());
+            tokio::spawn(async move {
+                for _ in (caller..CALLS as usize).step_by(CALLERS) {
+                    assert!(ours.solve(call.clone(), &sample).await.result.is_ok());
+                }
             })
-            .buffer_unordered(CALLERS)
-            .for_each(async |done| done.unwrap())
-            .await;
+        });
+        futures::future::join_all(callers).await.into_iter().for_each(|caller| caller.unwrap());
         let here = start.elapsed();
         let start = Instant::now();
         std::thread::scope(|scope| {
@@ -132,7 +136,7 @@ async fn compare_throughput(ours: &Arc<dyn LoadedPlugin>, bare: &Arc<Bare>) {
 /// A row as text, and the same for a call of ours.
 fn one_question() -> (String, GuestCall, Sample) {
     let input = json!({"question": "Does this take long?"});
-    (input.to_string(), call(json!({}), Scripted::subject()), sample(input))
+    (input.to_string(), call(json!({}), Arc::new(AtOnce)), sample(input))
 }
 
 fn report(what: &str, mut rounds: Vec<(Duration, Duration)>) {
@@ -193,9 +197,9 @@ async fn samples(plugin: &Arc<dyn LoadedPlugin>, count: usize, make: fn(usize) -
             let plugin = plugin.clone();
             tokio::spawn(async move {
                 let (input, target) = make(number);
-                let solved = plugin.solve(call(json!({}), Scripted::subject()), sample(input.clone())).await;
-                let call = call(json!({}), Scripted::subject());
-                let scored = plugin.score(call, sample(input), solved.result.unwrap(), row(target)).await;
+                let solved = plugin.solve(call(json!({}), Arc::new(AtOnce)), &sample(input.clone())).await;
+                let call = call(json!({}), Arc::new(AtOnce));
+                let scored = plugin.score(call, &sample(input), solved.result.unwrap(), &row(target)).await;
                 assert!(scored.result.is_ok());
             })
         })
@@ -203,6 +207,28 @@ async fn samples(plugin: &Arc<dyn LoadedPlugin>, count: usize, make: fn(usize) -
         .for_each(async |done| done.unwrap())
         .await;
     start.elapsed()
+}
+
+/// A model that answers at once, and does nothing else: bare wasmtime's imports do no more.
+struct AtOnce;
+
+#[async_trait]
+impl ModelAccess for AtOnce {
+    fn open(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn call(&self, _: &str, request: ModelRequest, _: CancellationToken) -> Result<ModelResponse> {
+        let likelihood = |request: &ScoringRequest| LogLikelihood {
+            sum: -(request.continuation.len() as f64),
+            is_greedy: false,
+            tokens: 1,
+        };
+        let ModelRequest::LogLikelihood(requests) = request else {
+            unreachable!("the components ask for likelihoods alone")
+        };
+        Ok(ModelResponse::LogLikelihood(requests.iter().map(likelihood).collect()))
+    }
 }
 
 fn open() -> WasmSandbox {

@@ -87,7 +87,7 @@ async fn load(sandbox: &WasmSandbox, name: &str) -> Arc<dyn LoadedPlugin> {
 async fn spin(plugin: Arc<dyn LoadedPlugin>, cancel: CancellationToken) {
     let limits = Limits { fuel: u64::MAX, compute_timeout_ms: 600_000, ..Limits::default() };
     let call = call(json!({"behaviour": "spin"}), Scripted::subject());
-    let outcome = plugin.solve(GuestCall { limits, cancel, ..call }, sample(json!({}))).await;
+    let outcome = plugin.solve(GuestCall { limits, cancel, ..call }, &sample(json!({}))).await;
     assert!(outcome.result.is_err());
 }
 
@@ -99,7 +99,7 @@ async fn time(plugin: &Arc<dyn LoadedPlugin>) -> Duration {
             tokio::spawn(async move {
                 let question = format!("Which of these stands at {number}?");
                 let input = json!({"question": question, "choices": ["a cat", "a dog", "a horse", "a bird"]});
-                let solved = plugin.solve(call(json!({}), Scripted::subject()), sample(input)).await;
+                let solved = plugin.solve(call(json!({}), Scripted::subject()), &sample(input)).await;
                 assert!(solved.result.is_ok());
             })
         })

@@ -83,10 +83,10 @@ async fn time(plugin: &Arc<dyn LoadedPlugin>) -> Duration {
             tokio::spawn(async move {
                 let question = format!("Which of these stands at {number}?");
                 let input = json!({"question": question, "choices": ["a cat", "a dog", "a horse", "a bird"]});
-                let solved = plugin.solve(call(json!({}), Scripted::subject()), sample(input.clone())).await;
+                let solved = plugin.solve(call(json!({}), Scripted::subject()), &sample(input.clone())).await;
                 let target = row(json!({"answer": "a cat"}));
                 let call = call(json!({}), Scripted::subject());
-                let scored = plugin.score(call, sample(input), solved.result.unwrap(), target).await;
+                let scored = plugin.score(call, &sample(input), solved.result.unwrap(), &target).await;
                 assert!(scored.result.is_ok());
             })
         })

@@ -3,7 +3,12 @@
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "host",
-    imports: { default: async | trappable },
+    imports: {
+        // Neither waits for anything.
+        "llm-bench:plugin/logging.log": trappable,
+        "llm-bench:plugin/models.[drop]model": trappable,
+        default: async | trappable,
+    },
     exports: { default: async },
     // They travel to a guest's process and back.
     additional_derives: [serde::Serialize, serde::Deserialize],

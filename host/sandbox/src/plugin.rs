@@ -105,7 +105,7 @@ impl WasmPlugin {
         match &self.place {
             Place::Here { runtime, program } => runtime.call(Arc::clone(program), call, export).await,
             Place::Isolated(program) => {
-                let Finished { result, log, usage } = program.call(call, export.work()).await;
+                let Finished { result, log, usage } = Box::pin(program.call(call, export.work())).await;
                 let result = result.and_then(|output| {
                     let mixed_up = || Broken::output("its process answered another call");
                     E::output(output).ok_or_else(mixed_up)
@@ -123,9 +123,9 @@ impl LoadedPlugin for WasmPlugin {
         lift::metrics(raw).map_err(|wrong| failed("check a config", &Broken::output(&wrong)))
     }
 
-    async fn solve(&self, call: GuestCall, sample: Sample) -> GuestOutcome<Solution> {
+    async fn solve(&self, call: GuestCall, sample: &Sample) -> GuestOutcome<Solution> {
         let limits = call.limits;
-        let export = Solve { context: lower::context(&call.context), sample: lower::sample(&sample) };
+        let export = Solve { context: lower::context(&call.context), sample: lower::sample(sample) };
         let finished = self.call(self.of_sample(call), export).await;
         outcome(finished, Phase::Solve, |raw| lift::solution(raw, &limits))
     }
@@ -133,16 +133,16 @@ impl LoadedPlugin for WasmPlugin {
     async fn score(
         &self,
         call: GuestCall,
-        sample: Sample,
+        sample: &Sample,
         solution: Solution,
-        target: Row,
+        target: &Row,
     ) -> GuestOutcome<Vec<Measurement>> {
         let limits = call.limits;
         let export = Score {
             context: lower::context(&call.context),
-            sample: lower::sample(&sample),
+            sample: lower::sample(sample),
             solution: lower::solution(solution),
-            target: lower::row(&target),
+            target: lower::row(target),
         };
         let finished = self.call(self.of_sample(call), export).await;
         outcome(finished, Phase::Score, |raw| lift::measurements(raw, &limits))

@@ -21,7 +21,7 @@ fn resident() -> u64 {
 async fn memory_is_back_at_its_level_after_guests_took_all_they_could() {
     let plugin = load("hostile").await;
     let run = async |behaviour| {
-        plugin.solve(call(json!({"behaviour": behaviour}), Scripted::subject()), sample(json!({}))).await
+        plugin.solve(call(json!({"behaviour": behaviour}), Scripted::subject()), &sample(json!({}))).await
     };
     let everything = async || {
         for behaviour in ["memory-bomb", "stdout-flood", "huge-answer", "handle-leak", "panic", "recurse"] {

@@ -1,6 +1,7 @@
 //! Executes one claimed benchmark: rows in, records out, several samples in flight.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
@@ -9,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::{Claim, Interruptions, LeaseKeeper};
+use super::own_task::in_own_task;
 use super::sample::{SampleRunner, Trial};
 use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
@@ -175,7 +177,7 @@ impl<'a> Execution<'a> {
         let rows = self.unfinished_rows(finished, recorded);
         self.saved_at = Instant::now();
         self.readings.mark_unchanged();
-        let driven = self.drive(&runner, rows).await;
+        let driven = self.drive(&Arc::new(runner), rows).await;
         if !matches!(driven, Ok(End::LeaseLost)) {
             // What is finished is kept, whatever ended the rest.
             self.save().await?;
@@ -204,7 +206,7 @@ impl<'a> Execution<'a> {
     /// Keeps the planned number of samples in flight until the rows end or a reason to stop comes up.
     async fn drive(
         &mut self,
-        runner: &SampleRunner,
+        runner: &Arc<SampleRunner>,
         mut rows: BoxStream<'static, RowResult>,
     ) -> Result<End, Trouble> {
         let concurrency = self.benchmark.plan.concurrency as usize;
@@ -240,7 +242,8 @@ impl<'a> Execution<'a> {
                 row = rows.next(), if end.is_none() && in_flight.len() < concurrency => match row {
                     Some(row) => {
                         let row = row.map_err(Trouble::Benchmark)?;
-                        in_flight.push(runner.run(row, self.cancel.clone()));
+                        let (runner, cancel) = (runner.clone(), self.cancel.clone());
+                        in_flight.push(in_own_task(async move { runner.run(row, cancel).await }));
                     }
                     None => end = Some(End::AllRows),
                 },

@@ -11,6 +11,7 @@ use super::Orchestrator;
 use super::corpus::{self, Feeder, OfCorpus, row_of, scored};
 use super::examples::Examples;
 use super::order::{check_gold, check_granted, planned_rows};
+use super::own_task::in_own_task;
 use super::recorder::{LentModel, Part, Parts};
 use super::sample::{Record, SampleRunner, Trial};
 use crate::answers::Answers;
@@ -88,7 +89,7 @@ impl Orchestrator {
             parts = self.lend(&order) => parts?,
             () = stop.cancelled() => return Err(Error::cancelled("stopped before the first sample began")),
         };
-        let runner = SampleRunner {
+        let runner = Arc::new(SampleRunner {
             seed: order.seed,
             limits: order.limits,
             columns: BTreeMap::new(),
@@ -98,7 +99,7 @@ impl Orchestrator {
             parts: Arc::new(parts),
             examples: Examples::none(order.config.clone(), order.seed),
             record: order.answers.map_or(Record::Nothing, |answers| Record::Answers(answers, takes)),
-        };
+        });
         let cancel = stop.child_token();
         let mut running = self
             .ports
@@ -106,7 +107,10 @@ impl Orchestrator {
             .rows(&split, 0)
             .take(usize::try_from(rows).unwrap_or(usize::MAX))
             .take_until(Box::pin(stop.cancelled()))
-            .map_ok(|row| runner.run(row, cancel.clone()))
+            .map_ok(|row| {
+                let (runner, cancel) = (runner.clone(), cancel.clone());
+                in_own_task(async move { runner.run(row, cancel).await })
+            })
             .try_buffered(order.concurrency.max(1) as usize);
         finished(0, rows);
         let mut trials = Vec::new();

@@ -174,7 +174,7 @@ impl SampleRunner {
             Some(Takes::Calls) | None => self.solve(&case, answers.clone(), cancel, trial).await?,
         };
         trial.record.solution = Some(solution.clone());
-        let scored = self.score(&case, solution, case.target.clone(), answers, cancel).await;
+        let scored = self.score(&case, solution, &case.target, answers, cancel).await;
         trial.add(scored.calls, scored.usage, scored.log);
         scored.result
     }
@@ -206,7 +206,7 @@ impl SampleRunner {
     ) -> Result<Solution, Failure> {
         let asking = Arc::new(Recorder::new(self.parts.clone(), Phase::Solve, answers, case.seed));
         let call = self.guest_call(case, asking.clone(), cancel);
-        let solved = self.plugin.solve(call, case.sample.clone()).await;
+        let solved = self.plugin.solve(call, &case.sample).await;
         trial.add(asking.take_calls(), solved.usage, solved.log);
         asking.refuse(solved.result)
     }
@@ -216,13 +216,13 @@ impl SampleRunner {
         &self,
         case: &Case,
         solution: Solution,
-        target: Row,
+        target: &Row,
         answers: Option<Arc<RecordedCalls>>,
         cancel: &CancellationToken,
     ) -> Scored {
         let judging = Arc::new(Recorder::new(self.parts.clone(), Phase::Score, answers, case.seed));
         let call = self.guest_call(case, judging.clone(), cancel);
-        let scored = self.plugin.score(call, case.sample.clone(), solution, target).await;
+        let scored = self.plugin.score(call, &case.sample, solution, target).await;
         let result = scored.result.and_then(|measurements| self.check_declared(measurements));
         let calls = judging.take_calls();
         Scored { result: judging.refuse(result), calls, usage: scored.usage, log: scored.log }

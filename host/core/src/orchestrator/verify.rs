@@ -1,8 +1,10 @@
 //! Scores the stored solutions of a benchmark again, to tell whether its score can be trusted.
 
 mod corpus;
+mod judge;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use futures::future::{OptionFuture, try_join};
 use futures::{StreamExt, TryStreamExt};
@@ -10,26 +12,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::Orchestrator;
 use super::corpus::OfCorpus;
+use super::own_task::in_own_task;
 use super::recorder::{Part, Parts};
-use super::sample::{Case, SampleRunner, derive_seed, recorded_calls};
+use super::sample::derive_seed;
 use crate::benchmark::{Benchmark, Metric, Outcome};
-use crate::dataset::NumberedRow;
 use crate::id::BenchmarkId;
 use crate::plugin::{MetricDeclaration, SUBJECT};
-use crate::rescore::{Agreement, Takes, is_same_judgement, judgement};
-use crate::sample::{Failure, FailureCounts, FailureKind, Measurement, Sample, SampleRecord, Solution};
+use crate::rescore::Agreement;
+use crate::sample::{FailureCounts, FailureKind, Measurement};
 use crate::statistics::Aggregator;
 use crate::verification::{
     Figure, GoldDependence, Passes, Verdict, Verification, VerifiedMetric, of_corpus, shuffle,
 };
-use crate::{Error, Json, Result, Row};
+use crate::{Error, Json, Result};
+use judge::{Golds, Judge, Judged, JudgedSample};
 
 /// Bytes of gold answers that are held at once, at most.
 const MOST_BYTES: usize = 1 << 30;
 /// Tells the seed of the shuffle from others that come of the benchmark's.
 const SHUFFLE: u64 = 0x73_68_75_66;
-
-type Judged = Result<Vec<Measurement>, Failure>;
 
 impl Orchestrator {
     /// Scores the stored solutions of a benchmark with their own gold answers, with each other's, and blank ones, and
@@ -46,11 +47,17 @@ impl Orchestrator {
         let draws = self.ports.benchmarks.few_shot_draws(id).await?;
         let names = plan.parts.keys().map(String::as_str).chain([SUBJECT]);
         let parts: Parts = names.map(|name| (name.to_owned(), Part::Record)).collect();
-        let runner = self.assemble(plan, parts, draws).await?;
-        let golds = self.golds(&benchmark).await?;
         // What is under way ends with whoever waits for it.
         let cancel = CancellationToken::new();
         let _ended = cancel.clone().drop_guard();
+        let judge = Arc::new(Judge {
+            samples: self.ports.benchmarks.clone(),
+            benchmark: id,
+            runner: self.assemble(plan, parts, draws).await?,
+            golds: self.golds(&benchmark).await?,
+            cancel: cancel.clone(),
+        });
+        let golds = &judge.golds;
 
         let mut report = Report::new(&plan.metrics);
         let last = golds.places.keys().next_back().copied();
@@ -63,9 +70,12 @@ impl Orchestrator {
                 std::future::ready(Ok(solved))
             })
             .take(golds.places.len())
-            .map_ok(|row| self.judge_again(&benchmark, &runner, &golds, row, &cancel))
+            .map_ok(|row| {
+                let judge = judge.clone();
+                in_own_task(async move { judge.judge_again(row).await })
+            })
             .try_buffered(plan.concurrency as usize);
-        let (mut feeders, aggregating) = corpus::aggregations(plan, &*runner.plugin, &cancel);
+        let (mut feeders, aggregating) = corpus::aggregations(plan, &*judge.runner.plugin, &cancel);
         let judging = async {
             let mut reached = None;
             while let Some(sample) = judged.try_next().await? {
@@ -140,106 +150,6 @@ impl Orchestrator {
         let taken = shuffle(&of_place, derive_seed(benchmark.plan.seed, &[SHUFFLE]));
         Ok(Golds { places, taken, of_place, distinct })
     }
-
-    async fn judge_again(
-        &self,
-        benchmark: &Benchmark,
-        runner: &SampleRunner,
-        golds: &Golds,
-        row: NumberedRow,
-        cancel: &CancellationToken,
-    ) -> Result<JudgedSample> {
-        let index = row.index;
-        let stored = self.ports.benchmarks.sample(benchmark.id, (index, 0)).await?;
-        let stored = stored.and_then(|stored| Some((stored.solution.clone()?, stored)));
-        let (solution, stored) = stored.ok_or_else(|| {
-            Error::internal("sample-missing", format!("the stored sample of row {index} is gone"))
-        })?;
-        let case =
-            runner.case(row).map_err(|failure| Error::internal("sample-unreadable", failure.message))?;
-        let score = async |solution: Solution, target: Row| {
-            let answers = recorded_calls(&stored, Takes::Solutions, case.seed);
-            runner.score(&case, solution, target, Some(answers), cancel).await.result
-        };
-        let other = golds.other(index, &case.target);
-        let changed = other.is_some();
-        let real = score(solution.clone(), case.target.clone()).await;
-        let shuffled = match &other {
-            Some(target) => Some(score(solution.clone(), target.clone()).await),
-            // The same gold answer gives the same score.
-            None => golds.are_shuffled().then(|| real.clone()),
-        };
-        let blank = score(Solution::default(), case.target.clone()).await;
-        let is_equal = is_equal(&stored, &real);
-        let other = other.unwrap_or_else(|| case.target.clone());
-        let Case { sample, target, .. } = case;
-        Ok(JudgedSample {
-            row: index,
-            is_equal,
-            changed,
-            real,
-            shuffled,
-            blank,
-            sample,
-            solution,
-            target,
-            other,
-        })
-    }
-}
-
-/// The gold answers of the samples that have a solution.
-struct Golds {
-    /// By row, the place in the lists.
-    places: BTreeMap<u64, usize>,
-    /// For each place the one whose gold answer it gets.
-    taken: Vec<usize>,
-    /// For each place its gold answer among the distinct ones.
-    of_place: Vec<u32>,
-    distinct: Vec<String>,
-}
-
-impl Golds {
-    fn are_shuffled(&self) -> bool {
-        self.distinct.len() > 1
-    }
-
-    fn not_shuffled(&self, no_column: bool) -> Option<String> {
-        let reason = match self.distinct.len() {
-            _ if no_column => "the benchmark has no gold columns: what is measured is in the rows themselves",
-            0 => "no sample has a solution",
-            1 => "all gold answers are the same",
-            _ => return None,
-        };
-        Some(reason.to_owned())
-    }
-
-    /// The gold answer of another sample, where it differs from the own.
-    fn other(&self, row: u64, own: &Row) -> Option<Row> {
-        let taken = *self.taken.get(*self.places.get(&row)?)?;
-        let other = self.distinct.get(usize::try_from(*self.of_place.get(taken)?).ok()?)?;
-        serde_json::from_str(other).ok().filter(|other| other != own)
-    }
-}
-
-fn is_equal(stored: &SampleRecord, again: &Judged) -> bool {
-    let again = again.as_ref().map(Vec::as_slice);
-    is_same_judgement(judgement(&stored.measurements, stored.failure.as_ref()), again)
-}
-
-struct JudgedSample {
-    row: u64,
-    is_equal: bool,
-    /// Whether the other gold answer differs.
-    changed: bool,
-    real: Judged,
-    shuffled: Option<Judged>,
-    blank: Judged,
-    sample: Sample,
-    solution: Solution,
-    target: Row,
-    /// The other gold answer; the own one where all are the same.
-    other: Row,
 }
 
 /// What is gathered of the samples, in the order of the dataset.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTable};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::llm_bench::plugin::models::{
@@ -29,7 +29,11 @@ impl Bare {
     pub(crate) fn load(component: &Path) -> Self {
         let mut config = Config::new();
         let mut pool = PoolingAllocationConfig::new();
-        pool.max_memory_size(1 << 28).total_core_instances(1000).linear_memory_keep_resident(1 << 20);
+        pool.max_memory_size(1 << 28).total_core_instances(1000);
+        pool.linear_memory_keep_resident(1 << 20).table_keep_resident(64 << 10);
+        if PoolingAllocationConfig::is_pagemap_scan_available() {
+            pool.pagemap_scan(Enabled::Yes);
+        }
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = Engine::new(&config).unwrap();
         let component = Component::from_file(&engine, component).unwrap();

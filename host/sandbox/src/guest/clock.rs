@@ -1,14 +1,18 @@
 //! Two clocks of a guest: one while it computes, one while it waits for a model.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+/// How long a guest may have its thread before it yields to whoever waits for one, where its host works for it. While it
+/// computes itself, its fuel tells when.
+pub(super) const TURN: Duration = Duration::from_micros(200);
 
 /// Why a guest was stopped from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ struct Left {
     compute: Duration,
     model: Duration,
     phase: Phase,
+    /// When the thread that executes the guest turned to it.
+    turned_to: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -43,23 +49,32 @@ enum Phase {
 
 impl CallClock {
     pub(super) fn new(compute: Duration, model: Duration) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Left { compute, model, phase: Phase::Idle })))
+        Arc::new(Self(Mutex::new(Left { compute, model, phase: Phase::Idle, turned_to: Instant::now() })))
     }
 
-    /// Lets `future` run on the clock of the models.
+    /// Lets `future` wait on the clock of the models.
     pub(super) async fn wait_for_model<T>(&self, future: impl Future<Output = T>) -> T {
-        self.enter(Phase::Waiting(Instant::now()));
-        let output = future.await;
-        self.enter(Phase::Computing(Instant::now()));
-        output
+        self.wait(future, Phase::Waiting).await
     }
 
-    /// Lets `future` run on no clock.
+    /// Lets `future` wait on no clock.
     pub(super) async fn rest<T>(&self, future: impl Future<Output = T>) -> T {
-        self.enter(Phase::Resting);
-        let output = future.await;
-        self.enter(Phase::Computing(Instant::now()));
-        output
+        self.wait(future, |_| Phase::Resting).await
+    }
+
+    /// What is there at once was not waited for: many answers are, and looking at the clock takes longer than they do.
+    async fn wait<T>(&self, future: impl Future<Output = T>, phase: fn(Instant) -> Phase) -> T {
+        let (mut future, mut waits) = (pin!(future), false);
+        poll_fn(|context| {
+            let poll = future.as_mut().poll(context);
+            if poll.is_pending() != waits {
+                waits = poll.is_pending();
+                let phase = if waits { phase } else { Phase::Computing };
+                self.enter(phase(Instant::now()));
+            }
+            poll
+        })
+        .await
     }
 
     /// Grants so much time to compute, and gives what was left of it before.
@@ -83,10 +98,17 @@ impl CallClock {
         left.phase = phase;
     }
 
+    /// For how long the guest has had its thread by now.
+    pub(super) fn turn(&self) -> Duration {
+        self.left().turned_to.elapsed()
+    }
+
     /// The guest is about to be executed.
     fn resume(&self) {
-        if matches!(self.left().phase, Phase::Idle) {
-            self.enter(Phase::Computing(Instant::now()));
+        let mut left = self.left();
+        left.turned_to = Instant::now();
+        if matches!(left.phase, Phase::Idle) {
+            left.phase = Phase::Computing(left.turned_to);
         }
     }
 
@@ -121,34 +143,40 @@ impl Left {
 
 /// Runs a guest until it ends, its time is over, or somebody cancels it.
 ///
-/// A guest that computes yields every so much fuel, so that this is polled often enough.
-pub(super) struct Timed<'a, T> {
-    guest: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
-    clock: Arc<CallClock>,
-    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
-    timer: Pin<Box<Sleep>>,
+/// A guest that computes yields every so much fuel, so that this is polled often enough. What wakes it otherwise is made
+/// when a poll leaves something to wait for: of most calls there is one poll.
+pub(super) struct Timed<'a, G> {
+    guest: Pin<&'a mut G>,
+    clock: &'a CallClock,
+    cancel: &'a CancellationToken,
+    cancelled: Option<Pin<Box<WaitForCancellationFuture<'a>>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a, T> Timed<'a, T> {
-    pub(super) fn new(
-        guest: impl Future<Output = T> + Send + 'a,
-        clock: Arc<CallClock>,
-        cancel: CancellationToken,
-    ) -> Self {
-        Self {
-            guest: Box::pin(guest),
-            clock,
-            cancelled: Box::pin(cancel.cancelled_owned()),
-            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
-        }
+impl<'a, G: Future> Timed<'a, G> {
+    pub(super) fn new(guest: Pin<&'a mut G>, clock: &'a CallClock, cancel: &'a CancellationToken) -> Self {
+        Self { guest, clock, cancel, cancelled: None, timer: None }
+    }
+
+    /// Whether it is cancelled; the task is woken when it is.
+    fn is_cancelled(&mut self, context: &mut Context<'_>) -> bool {
+        let cancelled = self.cancelled.get_or_insert_with(|| Box::pin(self.cancel.cancelled()));
+        cancelled.as_mut().poll(context).is_ready()
+    }
+
+    /// Whether the deadline has come; the task is woken when it does.
+    fn is_past(&mut self, deadline: Instant, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer.as_mut().reset(deadline);
+        timer.as_mut().poll(context).is_ready() || deadline <= Instant::now()
     }
 }
 
-impl<T> Future for Timed<'_, T> {
-    type Output = Result<T, Stop>;
+impl<G: Future> Future for Timed<'_, G> {
+    type Output = Result<G::Output, Stop>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.cancelled.as_mut().poll(context).is_ready() {
+        if self.cancel.is_cancelled() {
             return Poll::Ready(Err(Stop::Cancelled));
         }
         self.clock.resume();
@@ -161,14 +189,27 @@ impl<T> Future for Timed<'_, T> {
         if waker.woken.load(Ordering::Acquire) {
             self.clock.pause();
         }
-        if let Some((deadline, stop)) = self.clock.deadline() {
-            self.timer.as_mut().reset(deadline);
-            if self.timer.as_mut().poll(context).is_ready() || deadline <= Instant::now() {
-                return Poll::Ready(Err(stop));
-            }
+        if self.is_cancelled(context) {
+            return Poll::Ready(Err(Stop::Cancelled));
         }
-        Poll::Pending
+        match self.clock.deadline() {
+            Some((deadline, stop)) if self.is_past(deadline, context) => Poll::Ready(Err(stop)),
+            _ => Poll::Pending,
+        }
     }
+}
+
+/// Yields once, in the way that [`Timed`] tells from waiting: by waking while it is polled.
+pub(super) async fn give_way() {
+    let mut gave = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Wakes the task, and notes that it did.
@@ -203,7 +244,7 @@ mod tests {
         guest: impl FnOnce(Arc<CallClock>) -> F,
     ) -> Result<(), Stop> {
         let clock = CallClock::new(compute, model);
-        Timed::new(guest(Arc::clone(&clock)), clock, CancellationToken::new()).await
+        Timed::new(pin!(guest(Arc::clone(&clock))), &clock, &CancellationToken::new()).await
     }
 
     async fn ask(clock: Arc<CallClock>) {
@@ -244,7 +285,8 @@ mod tests {
     fn the_time_of_all_model_calls_is_summed() {
         let second = Duration::from_secs(1);
         let begin = Instant::now();
-        let mut left = Left { compute: second, model: 10 * second, phase: Phase::Waiting(begin) };
+        let phase = Phase::Waiting(begin);
+        let mut left = Left { compute: second, model: 10 * second, phase, turned_to: begin };
         left.charge(begin + 4 * second);
         left.phase = Phase::Idle;
         left.charge(begin + 8 * second);
@@ -258,6 +300,6 @@ mod tests {
     async fn a_cancelled_guest_ends_at_once() {
         let (clock, cancel) = (CallClock::new(LONG, LONG), CancellationToken::new());
         cancel.cancel();
-        assert_eq!(Timed::new(pending::<()>(), clock, cancel).await, Err(Stop::Cancelled));
+        assert_eq!(Timed::new(pin!(pending::<()>()), &clock, &cancel).await, Err(Stop::Cancelled));
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn linker(engine: &Engine) -> llm_bench_core::Result<Linker<GuestStat
 impl types::Host for GuestState {}
 
 impl logging::Host for GuestState {
-    async fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
+    fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
         self.budget.count_call()?;
         self.log.append(format!("[{}] {message}\n", lift::level(level)).as_bytes());
         Ok(())
@@ -143,7 +143,7 @@ impl models::HostModel for GuestState {
         .await
     }
 
-    async fn drop(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<()> {
+    fn drop(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<()> {
         self.table.delete(model)?;
         self.budget.model_closed();
         Ok(())
@@ -162,7 +162,7 @@ impl GuestState {
         self.budget.count_request(&request)?;
         let part = self.table.get(&model)?.part.clone();
         let (kind, expected) = (request.kind(), request.len());
-        let answer = self.models.call(&part, request, self.cancel.child_token());
+        let answer = self.models.call(&part, request, self.cancel.clone());
         match self.clock.wait_for_model(answer).await {
             Ok(response) => match take(response) {
                 Some(answers) if answers.len() == expected => Ok(Ok(answers)),

@@ -1,7 +1,12 @@
 //! Running one call in an instance of its own.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use llm_bench_core::limits::Limits;
 use llm_bench_core::plugin::GuestCall;
@@ -12,9 +17,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
-use wasmtime::{Engine, Store};
+use wasmtime::{CallHook, CallHookHandler, Engine, Store, StoreContextMut};
 
-use super::clock::{Stop, Timed};
+use super::clock::{Stop, TURN, Timed, give_way};
 use super::failure::{Broken, contract_error};
 use super::files::Files;
 use super::models::Models;
@@ -25,6 +30,10 @@ use crate::plugin::{unfit, unlinkable};
 
 /// Fuel between two yields: some tens of microseconds.
 const YIELD_FUEL: u64 = 100_000;
+/// The clock is looked at before every so many works of the host: most take less time than that.
+const WORKS_UNSEEN: u32 = 4;
+/// An instance that takes longer is not made on a thread of the server's.
+const SLOW_INSTANCE: Duration = Duration::from_millis(1);
 /// Bytes that a guest may hand over in one call of the host, unless its output may be larger.
 const HANDOVER_BYTES: u64 = 16 << 20;
 /// Handles of all resources in the guest's own tables.
@@ -37,6 +46,8 @@ pub(crate) struct Program {
     pub(crate) solver: Option<solver::GuestIndices>,
     pub(crate) scorer: Option<scorer::GuestIndices>,
     pub(crate) aggregator: Option<aggregator::GuestIndices>,
+    /// Whether its last instance was long in the making; of one that was never made it is assumed.
+    is_slow: AtomicBool,
 }
 
 impl Program {
@@ -59,7 +70,14 @@ impl Program {
                 .then(|| aggregator::GuestIndices::new(&instance).map_err(unfit))
                 .transpose()?,
             instance,
+            is_slow: AtomicBool::new(true),
         })
+    }
+
+    async fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Instance> {
+        let instance = self.instance.instantiate_async(&mut *store).await;
+        self.is_slow.store(store.data().clock.turn() > SLOW_INSTANCE, Ordering::Relaxed);
+        instance
     }
 
     /// The program whose compiled code was read from our own folder.
@@ -130,7 +148,8 @@ impl<T> Finished<T> {
     }
 }
 
-/// The threads of the guests. They are nobody else's, so that guests can't starve the server.
+/// The threads of the guests. They are nobody else's, so that guests can't starve the server: but for its first turn, a
+/// guest is executed by them alone.
 pub(crate) struct GuestRuntime {
     /// Present until it is dropped.
     threads: Option<Runtime>,
@@ -153,9 +172,8 @@ impl GuestRuntime {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
-        let gone = || Error::internal("sandbox-defect", "a call of the sandbox broke off");
-        let threads = self.threads.as_ref().ok_or_else(gone)?;
-        AbortOnDropHandle::new(threads.spawn(work)).await.map_err(|error| gone().because(error))
+        let threads = self.threads.as_ref().ok_or_else(broke_off)?;
+        AbortOnDropHandle::new(threads.spawn(work)).await.map_err(|error| broke_off().because(error))
     }
 
     /// Runs `work` on the guests' threads, to its end or to theirs.
@@ -171,6 +189,10 @@ impl GuestRuntime {
     }
 
     /// Runs one call in a fresh store and instance.
+    ///
+    /// Its first turn is on the thread that asks for it: most calls need no other, and what a guests' thread takes to wake
+    /// up, and the caller to be woken, is as long as such a call. A turn is short, whatever the guest does, but for making
+    /// its instance: whose is slow begins on a guests' thread.
     pub(crate) async fn call<E: Export>(
         self: &Arc<Self>,
         program: Arc<Program>,
@@ -178,11 +200,27 @@ impl GuestRuntime {
         export: E,
     ) -> Finished<E::Output> {
         let runtime = Arc::clone(self);
-        let finished = self.spawn(async move { runtime.run(&program, &call, export).await }).await;
+        let is_slow = program.is_slow.load(Ordering::Relaxed);
+        let mut guest = Box::pin(async move { runtime.run(&program, &call, export).await });
+        let first = if is_slow { Ok(Poll::Pending) } else { self.first_turn(guest.as_mut()) };
+        let finished = match first {
+            Ok(Poll::Ready(finished)) => return finished,
+            Ok(Poll::Pending) => self.spawn(guest).await,
+            Err(error) => Err(error),
+        };
         finished.unwrap_or_else(|error| {
             tracing::error!("{error:?}");
             Finished::before_it_began(Broken::new(FailureKind::Internal, error.message))
         })
+    }
+
+    /// Polls what a guests' thread will poll again, unless it is ready.
+    fn first_turn<T>(&self, guest: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Result<Poll<T>> {
+        let threads = self.threads.as_ref().ok_or_else(broke_off)?;
+        // Its timers are to go off on the guests' threads, and what it starts is to run there.
+        let _entered = threads.enter();
+        let poll = || guest.poll(&mut Context::from_waker(Waker::noop()));
+        catch_unwind(AssertUnwindSafe(poll)).map_err(|_| broke_off())
     }
 
     /// Runs one call on the thread that waits for it.
@@ -193,10 +231,14 @@ impl GuestRuntime {
         export: E,
     ) -> Finished<E::Output> {
         let stopped = |stop| Broken::stopped(stop, &call.limits);
-        let _place = tokio::select! {
-            biased;
-            () = call.cancel.cancelled() => return Finished::before_it_began(stopped(Stop::Cancelled)),
-            place = self.places.acquire() => place,
+        let _place = if let Ok(place) = self.places.try_acquire() {
+            Ok(place)
+        } else {
+            tokio::select! {
+                biased;
+                () = call.cancel.cancelled() => return Finished::before_it_began(stopped(Stop::Cancelled)),
+                place = self.places.acquire() => place,
+            }
         };
         // However the call ends, models drop what it still waits for.
         let cancel = call.cancel.child_token();
@@ -212,11 +254,14 @@ impl GuestRuntime {
             }
         };
 
-        let guest = async {
-            let instance = program.instance.instantiate_async(&mut store).await?;
-            export.call(program, &mut store, &instance).await
+        let ended = {
+            let guest = pin!(async {
+                let instance = program.instantiate(&mut store).await?;
+                export.call(program, &mut store, &instance).await
+            });
+            Timed::new(guest, &clock, &cancel).await
         };
-        let result = match Timed::new(guest, clock, cancel).await {
+        let result = match ended {
             Err(stop) => Err(stopped(stop)),
             Ok(Err(error)) => Err(Broken::ended(&error, store.data(), &call.limits)),
             Ok(Ok(Err(error))) => Err(contract_error(&error)),
@@ -242,6 +287,10 @@ impl Drop for GuestRuntime {
     }
 }
 
+fn broke_off() -> Error {
+    Error::internal("sandbox-defect", "a call of the sandbox broke off")
+}
+
 /// Bytes that a guest may hand over in one call of the host, or as its output.
 pub(crate) fn handover_bytes(limits: &Limits) -> u64 {
     HANDOVER_BYTES.max(limits.output_bytes.saturating_mul(2))
@@ -254,5 +303,36 @@ fn store(program: &Program, state: GuestState, limits: &Limits) -> wasmtime::Res
     store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
     store.set_hostcall_fuel(usize::try_from(handover_bytes(limits)).unwrap_or(usize::MAX));
     store.set_max_component_handles(HANDLES);
+    store.call_hook_async(Turns::default());
     Ok(store)
+}
+
+/// Lets others have the thread of a guest whose host works for it: that burns next to no fuel.
+#[derive(Default)]
+struct Turns {
+    /// Works of the host so far.
+    works: AtomicU32,
+}
+
+impl CallHookHandler<GuestState> for Turns {
+    fn handle_call_event<'a, 'b, 'c>(
+        &'a self,
+        store: StoreContextMut<'b, GuestState>,
+        event: CallHook,
+    ) -> Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        let looks = || self.works.fetch_add(1, Ordering::Relaxed) % WORKS_UNSEEN == WORKS_UNSEEN - 1;
+        if matches!(event, CallHook::CallingHost) && looks() && store.data().clock.turn() > TURN {
+            return Box::pin(async {
+                give_way().await;
+                Ok(())
+            });
+        }
+        // Without a state, so that its box takes no memory: this is called at every step to the host and back.
+        Box::pin(poll_fn(|_| Poll::Ready(Ok(()))))
+    }
 }

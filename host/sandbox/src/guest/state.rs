@@ -46,7 +46,9 @@ pub(crate) struct GuestState {
     /// What the steps before this one took: an aggregation has several.
     pub(super) spent: Spent,
     time: VirtualTime,
-    wasi: WasiCtx,
+    seed: u64,
+    /// None until the guest asks for the system.
+    wasi: Option<WasiCtx>,
 }
 
 /// What a `model` handle stands for: the part that it was opened for.
@@ -59,7 +61,6 @@ impl GuestState {
     /// The state of a call that may use `memory_bytes`, and whose models are asked under `cancel`.
     pub(super) fn new(call: &Call, memory_bytes: u64, cancel: CancellationToken) -> Self {
         let limits = call.limits;
-        let (log, time) = (Log::new(limits.log_bytes), VirtualTime::default());
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Self {
@@ -72,9 +73,10 @@ impl GuestState {
             table,
             limits,
             spent: Spent::default(),
-            wasi: wasi::context(call.seed, &log, &time),
-            log,
-            time,
+            log: Log::new(limits.log_bytes),
+            time: VirtualTime::default(),
+            seed: call.seed,
+            wasi: None,
         }
     }
 
@@ -85,7 +87,8 @@ impl GuestState {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let wasi = || wasi::context(self.seed, &self.log, &self.time);
+        WasiCtxView { ctx: self.wasi.get_or_insert_with(wasi), table: &mut self.table }
     }
 }
 

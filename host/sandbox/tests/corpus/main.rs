@@ -83,7 +83,7 @@ async fn works(sandbox: &WasmSandbox) {
     let digest = sandbox.admit(&plugin("perplexity")).await.unwrap().digest;
     let plugin = sandbox.load(&digest, None).await.unwrap();
     let text = sample(json!({"text": "Once."}));
-    plugin.solve(call(json!({}), Scripted::subject()), text).await.result.unwrap();
+    plugin.solve(call(json!({}), Scripted::subject()), &text).await.result.unwrap();
 }
 
 /// How a file fared.

@@ -30,7 +30,7 @@ async fn every_plugin_that_ships_fits_the_contract_and_its_own_schema() {
 async fn a_multiple_choice_sample_is_asked_in_one_call_and_scored_without_a_model() {
     let (plugin, models) = (load("multiple-choice").await, Scripted::subject());
     let input = json!({"question": "Capital of France?", "choices": ["Buenos Aires", "Paris", "Madrid"]});
-    let outcome = plugin.solve(call(json!({}), models.clone()), sample(input.clone())).await;
+    let outcome = plugin.solve(call(json!({}), models.clone()), &sample(input.clone())).await;
     let solution = outcome.result.unwrap();
     assert_eq!(solution.answer.as_deref(), Some("Paris"));
     assert!(outcome.usage.fuel > 10_000 && outcome.usage.peak_memory_bytes > 65_536, "{:?}", outcome.usage);
@@ -45,7 +45,7 @@ async fn a_multiple_choice_sample_is_asked_in_one_call_and_scored_without_a_mode
 
     let no_models = Arc::new(Scripted::default());
     let target = row(json!({"answer": "Paris"}));
-    let scored = plugin.score(call(json!({}), no_models), sample(input), solution, target).await;
+    let scored = plugin.score(call(json!({}), no_models), &sample(input), solution, &target).await;
     let measurements = scored.result.unwrap();
     assert_eq!((measurements[0].metric.as_str(), measurements[0].value), ("acc", Some(1.0)));
 }
@@ -60,7 +60,7 @@ async fn examples_reach_the_plugin_in_their_order() {
     let context =
         Context { config: json!({}), examples: vec![example("1?", "yes"), example("2?", "no")], seed: 0 };
     let call = GuestCall { context: Arc::new(context), ..call(json!({}), models.clone()) };
-    plugin.solve(call, sample(json!({"question": "3?", "choices": ["yes", "no"]}))).await.result.unwrap();
+    plugin.solve(call, &sample(json!({"question": "3?", "choices": ["yes", "no"]}))).await.result.unwrap();
     let asked = models.asked.lock().unwrap();
     let ModelRequest::LogLikelihood(requests) = &asked[0].1 else { panic!("{asked:?}") };
     let Prompt::Text(context) = &requests[0].context else { panic!("{requests:?}") };
@@ -72,7 +72,7 @@ async fn the_same_call_gives_the_same_solution_and_burns_the_same_fuel() {
     let plugin = load("multiple-choice").await;
     let solve = async || {
         let input = sample(json!({"question": "?", "choices": ["a", "b"]}));
-        plugin.solve(call(json!({}), Scripted::subject()), input).await
+        plugin.solve(call(json!({}), Scripted::subject()), &input).await
     };
     let (one, other) = (solve().await, solve().await);
     assert_eq!(one.result.unwrap(), other.result.unwrap());
@@ -95,10 +95,10 @@ async fn generation_and_perplexity_ask_their_own_way() {
     let models = Scripted::subject();
     let plugin = load("generate-until").await;
     let input = sample(json!({"question": "Capital of France?"}));
-    let solution = plugin.solve(call(json!({}), models.clone()), input).await.result.unwrap();
+    let solution = plugin.solve(call(json!({}), models.clone()), &input).await.result.unwrap();
     assert_eq!(solution.answer.as_deref(), Some("Paris"));
     let plugin = load("perplexity").await;
-    plugin.solve(call(json!({}), models.clone()), sample(json!({"text": "Once."}))).await.result.unwrap();
+    plugin.solve(call(json!({}), models.clone()), &sample(json!({"text": "Once."}))).await.result.unwrap();
     let kinds: Vec<_> = models.asked.lock().unwrap().iter().map(|(_, request)| request.kind()).collect();
     assert_eq!(kinds, ["generate", "log-likelihood-rolling"]);
 }
@@ -110,7 +110,7 @@ async fn a_model_that_fails_is_told_from_a_plugin_that_fails() {
         |error| Arc::new(Scripted { parts: vec!["subject"], broken: Some(error), ..Scripted::default() });
     let fail = async |error| {
         plugin
-            .solve(call(json!({}), broken(error)), sample(json!({"text": "Once."})))
+            .solve(call(json!({}), broken(error)), &sample(json!({"text": "Once."})))
             .await
             .result
             .unwrap_err()
@@ -130,7 +130,7 @@ async fn a_model_that_never_answers_ends_the_call_by_the_clock_of_models() {
     let models = Arc::new(Scripted { parts: vec!["subject"], silent: true, ..Scripted::default() });
     let limits = Limits { model_timeout_ms: 20, ..Limits::default() };
     let call = GuestCall { limits, ..call(json!({}), models) };
-    let failure = plugin.solve(call, sample(json!({"text": "Once."}))).await.result.unwrap_err();
+    let failure = plugin.solve(call, &sample(json!({"text": "Once."}))).await.result.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Timeout);
     assert_eq!(failure.message, "the plugin waited for models for longer than 20 ms");
 }
@@ -142,7 +142,7 @@ async fn many_samples_wait_for_few_places_and_all_are_solved() {
         .map(|_| {
             let (plugin, call) = (Arc::clone(&plugin), call(json!({}), models.clone()));
             tokio::spawn(
-                async move { plugin.solve(call, sample(json!({"text": "Once."}))).await.result.is_ok() },
+                async move { plugin.solve(call, &sample(json!({"text": "Once."}))).await.result.is_ok() },
             )
         })
         .collect();
@@ -163,12 +163,9 @@ async fn retrieval_judges_the_passages_of_any_solver_and_a_solution_without_any(
     let score = async |passages| {
         let solution = Solution { passages, ..Solution::default() };
         let target = row(json!({"relevant": {"first": 1, "second": 2}}));
-        let scored = plugin.score(
-            call(config.clone(), Arc::new(Scripted::default())),
-            sample(json!({"question": "?"})),
-            solution,
-            target,
-        );
+        let (call, sample) =
+            (call(config.clone(), Arc::new(Scripted::default())), sample(json!({"question": "?"})));
+        let scored = plugin.score(call, &sample, solution, &target);
         let measured = scored.await.result.unwrap();
         measured.into_iter().map(|measurement| measurement.value.unwrap()).collect::<Vec<_>>()
     };

@@ -37,7 +37,7 @@ fn another_plugin(folder: &tempfile::TempDir) -> PathBuf {
 
 async fn tried(plugin: &dyn LoadedPlugin, behaviour: &str) -> Result<Option<String>, Failure> {
     let call = call(json!({"behaviour": behaviour}), Scripted::subject());
-    let outcome = plugin.solve(call, sample(json!({"question": "2 + 2?"}))).await;
+    let outcome = plugin.solve(call, &sample(json!({"question": "2 + 2?"}))).await;
     outcome.result.map(|solution| solution.answer)
 }
 

@@ -91,7 +91,7 @@ fn trying(behaviour: &str, amount: u64, limits: Limits) -> GuestCall {
 }
 
 async fn answer(plugin: &dyn LoadedPlugin, call: GuestCall) -> Result<String, (FailureKind, String)> {
-    let outcome = plugin.solve(call, sample(json!({"question": "?"}))).await;
+    let outcome = plugin.solve(call, &sample(json!({"question": "?"}))).await;
     match outcome.result {
         Ok(Solution { answer, .. }) => Ok(answer.unwrap()),
         Err(failure) => Err((failure.kind, failure.message)),

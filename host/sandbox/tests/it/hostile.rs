@@ -15,14 +15,14 @@ fn trying(behaviour: &str) -> GuestCall {
 }
 
 async fn solve(plugin: &dyn LoadedPlugin, call: GuestCall) -> GuestOutcome<Solution> {
-    plugin.solve(call, sample(json!({"question": "2 + 2?"}))).await
+    plugin.solve(call, &sample(json!({"question": "2 + 2?"}))).await
 }
 
 async fn score(plugin: &dyn LoadedPlugin, behaviour: &str) -> GuestOutcome<Vec<Measurement>> {
     let models: Arc<dyn ModelAccess> = Arc::new(Scripted::default());
     let call = call(json!({"behaviour": behaviour}), models);
     let solution = Solution { answer: Some("4".into()), ..Solution::default() };
-    plugin.score(call, sample(json!({"question": "2 + 2?"})), solution, row(json!({"answer": "4"}))).await
+    plugin.score(call, &sample(json!({"question": "2 + 2?"})), solution, &row(json!({"answer": "4"}))).await
 }
 
 /// Solves as `behaviour`, expects the failure, and that an honest sample is then solved as ever.

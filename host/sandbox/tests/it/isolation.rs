@@ -89,8 +89,8 @@ async fn every_behaviour_ends_as_it_does_in_the_process_itself() {
         "huge-answer",
     ] {
         let (one, other) = (
-            here.solve(trying(behaviour), sample(json!({"question": "?"}))).await,
-            there.solve(trying(behaviour), sample(json!({"question": "?"}))).await,
+            here.solve(trying(behaviour), &sample(json!({"question": "?"}))).await,
+            there.solve(trying(behaviour), &sample(json!({"question": "?"}))).await,
         );
         assert_eq!(one.result, other.result, "{behaviour}");
         assert_eq!(one.usage, other.usage, "{behaviour}");
@@ -110,11 +110,11 @@ async fn multiple_choice_gives_the_same_bytes_and_burns_the_same_fuel_in_its_own
     let mut seen = Vec::new();
     for plugin in [&here, &there] {
         let models = Scripted::subject();
-        let solved = plugin.solve(call(json!({}), models.clone()), input()).await;
+        let solved = plugin.solve(call(json!({}), models.clone()), &input()).await;
         let solution: Solution = solved.result.unwrap();
         let target = row(json!({"answer": "Paris"}));
         let scored =
-            plugin.score(call(json!({}), Scripted::subject()), input(), solution.clone(), target).await;
+            plugin.score(call(json!({}), Scripted::subject()), &input(), solution.clone(), &target).await;
         let asked = models.asked.lock().unwrap().clone();
         seen.push((solution, solved.usage, scored.result.unwrap(), scored.usage, asked));
     }
@@ -128,18 +128,18 @@ async fn a_killed_process_fails_its_calls_by_name_and_the_next_call_gets_another
     let calls: Vec<_> = (0..3)
         .map(|_| {
             let plugin = plugin.clone();
-            tokio::spawn(async move { plugin.solve(endless(), sample(json!({}))).await })
+            tokio::spawn(async move { plugin.solve(endless(), &sample(json!({}))).await })
         })
         .collect();
     // One that is answered shows that those before it have arrived.
-    assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
+    assert!(plugin.solve(trying("honest"), &sample(json!({}))).await.result.is_ok());
     kill_process(killed, Signal::KILL).unwrap();
     for call in calls {
         let failure = call.await.unwrap().result.unwrap_err();
         assert_eq!(failure.kind, FailureKind::ProcessEnded, "{failure:?}");
         assert!(failure.message.starts_with("the process of the plugin ended: it was killed by signal 9"));
     }
-    assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
+    assert!(plugin.solve(trying("honest"), &sample(json!({}))).await.result.is_ok());
     assert_ne!(the_process(&sandbox), killed);
 }
 
@@ -150,12 +150,12 @@ async fn a_process_that_computes_by_itself_is_ended_and_fails_what_waits_by_name
     let silent = Arc::new(Scripted { parts: vec!["subject"], silent: true, ..Scripted::default() });
     let waiting = call(json!({"behaviour": "host-calls", "amount": 2}), silent);
     let process = the_process(&sandbox);
-    let failure = plugin.solve(waiting, sample(json!({}))).await.result.unwrap_err();
+    let failure = plugin.solve(waiting, &sample(json!({}))).await.result.unwrap_err();
     assert_eq!(failure.kind, FailureKind::ProcessEnded, "{failure:?}");
     let (_, said) = failure.message.split_once("the process of the plugin was ended: it used ").unwrap();
     assert!(said.ends_with(" s of processor time where it was to do nothing"), "{}", failure.message);
     // Another one answers as long as there is something to answer, and ends too when there is not.
-    assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
+    assert!(plugin.solve(trying("honest"), &sample(json!({}))).await.result.is_ok());
     assert_ne!(the_process(&sandbox), process);
     let idle = Instant::now();
     while !sandbox.processes().ids().is_empty() {
@@ -173,7 +173,7 @@ async fn hundreds_of_calls_wait_for_places_and_their_answers_find_them() {
         tokio::spawn(async move {
             let choices = json!([format!("{number} is the longer choice"), format!("{number}")]);
             let input = sample(json!({"question": "?", "choices": choices}));
-            let solved = plugin.solve(call(json!({}), Scripted::subject()), input).await;
+            let solved = plugin.solve(call(json!({}), Scripted::subject()), &input).await;
             assert_eq!(solved.result.unwrap().answer, Some(number.to_string()));
         })
     });
@@ -186,23 +186,24 @@ async fn hundreds_of_calls_wait_for_places_and_their_answers_find_them() {
 async fn a_cancelled_call_ends_and_gives_its_place_back() {
     let (sandbox, plugin) = isolated("hostile").await;
     let process = the_process(&sandbox);
+    let sample = sample(json!({}));
     for _ in 0..8 {
         let call = endless();
         let cancel = call.cancel.clone();
-        let (outcome, ()) = tokio::join!(plugin.solve(call, sample(json!({}))), async { cancel.cancel() });
+        let (outcome, ()) = tokio::join!(plugin.solve(call, &sample), async { cancel.cancel() });
         assert_eq!(outcome.result.unwrap_err().message, "the call was cancelled");
         // So does one that nobody waits for.
-        let call = plugin.solve(endless(), sample(json!({})));
+        let call = plugin.solve(endless(), &sample);
         assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
     }
-    assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
+    assert!(plugin.solve(trying("honest"), &sample).await.result.is_ok());
     assert_eq!(the_process(&sandbox), process);
 }
 
 #[tokio::test]
 async fn the_process_has_no_environment_no_file_and_a_filter_of_system_calls() {
     let (sandbox, plugin) = isolated("hostile").await;
-    assert!(plugin.solve(trying("honest"), sample(json!({}))).await.result.is_ok());
+    assert!(plugin.solve(trying("honest"), &sample(json!({}))).await.result.is_ok());
     let process = format!("/proc/{}", the_process(&sandbox).as_raw_nonzero());
     let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");

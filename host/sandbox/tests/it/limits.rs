@@ -16,7 +16,7 @@ fn trying(behaviour: &str, amount: u64, limits: Limits) -> GuestCall {
 
 async fn solve(call: GuestCall) -> Result<Option<String>, Failure> {
     let plugin = load("hostile").await;
-    let outcome = plugin.solve(call, sample(json!({"question": "2 + 2?"}))).await;
+    let outcome = plugin.solve(call, &sample(json!({"question": "2 + 2?"}))).await;
     outcome.result.map(|solution| solution.answer)
 }
 
@@ -68,7 +68,7 @@ async fn open_models_are_counted() {
 async fn memory_is_summed_to_the_page() {
     let plugin = load("hostile").await;
     let honest = trying("honest", 0, Limits::default());
-    let used = plugin.solve(honest, sample(json!({"question": "2 + 2?"}))).await.usage.peak_memory_bytes;
+    let used = plugin.solve(honest, &sample(json!({"question": "2 + 2?"}))).await.usage.peak_memory_bytes;
     // `memory-bytes` grows by whole pages beyond what an honest call takes.
     let limits = Limits { memory_bytes: used + (4 << 16), ..Limits::default() };
     let message = ends_beyond("memory-bytes", 4 << 16, limits, FailureKind::MemoryLimit).await;
@@ -91,7 +91,7 @@ async fn measurements_are_counted() {
         let call = call(json!({"behaviour": "measurements", "amount": amount}), models);
         let (call, solution) = (GuestCall { limits, ..call }, Solution::default());
         let sample = sample(json!({"question": "2 + 2?"}));
-        plugin.score(call, sample, solution, row(json!({"answer": "4"}))).await.result
+        plugin.score(call, &sample, solution, &row(json!({"answer": "4"}))).await.result
     };
     assert_eq!(score(30).await.unwrap().len(), 30);
     let failure = score(31).await.unwrap_err();
@@ -107,7 +107,7 @@ async fn of_a_long_log_the_end_is_kept() {
         // A failure alone shows its log, so the call ends by one.
         let limits = Limits { host_calls: 1, ..limits };
         let call = trying(behaviour, amount, limits);
-        plugin.solve(call, sample(json!({"question": "2 + 2?"}))).await
+        plugin.solve(call, &sample(json!({"question": "2 + 2?"}))).await
     };
     // One line is one call: both are allowed, and neither fails.
     assert!(log("log-bytes", 900).await.result.is_ok());
@@ -122,7 +122,7 @@ async fn fuel_ends_a_call_between_what_it_needs_and_less() {
     let plugin = load("hostile").await;
     let solve = async |fuel| {
         let call = trying("honest", 0, Limits { fuel, ..Limits::default() });
-        plugin.solve(call, sample(json!({"question": "2 + 2?"}))).await
+        plugin.solve(call, &sample(json!({"question": "2 + 2?"}))).await
     };
     let used = solve(1_000_000_000).await.usage.fuel;
     assert!(solve(used + used / 100).await.result.is_ok());
@@ -137,7 +137,7 @@ async fn the_same_call_gives_the_same_bytes_and_burns_the_same_fuel_however_many
         let plugin = Arc::clone(&plugin);
         async move {
             let call = GuestCall { seed, ..trying("fingerprint", 0, Limits::default()) };
-            let outcome = plugin.solve(call, sample(json!({"question": "2 + 2?"}))).await;
+            let outcome = plugin.solve(call, &sample(json!({"question": "2 + 2?"}))).await;
             (outcome.result.unwrap().answer.unwrap(), outcome.usage.fuel)
         }
     };

@@ -17,3 +17,4 @@ mod limits;
 mod signature;
 mod support;
 mod task;
+mod turns;

@@ -9,6 +9,8 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
+use crate::guest::clock::give_way;
+
 /// Nanoseconds since 1970 and since the guest began: both are 0, and move only while the guest sleeps.
 #[derive(Clone, Default)]
 pub(crate) struct VirtualTime(Arc<AtomicU64>);
@@ -57,7 +59,7 @@ impl Pollable for Alarm {
     async fn ready(&mut self) {
         self.time.0.fetch_max(self.at, Ordering::Relaxed);
         // A guest that only sleeps burns next to no fuel, so it has to yield here.
-        tokio::task::yield_now().await;
+        give_way().await;
     }
 }
 

@@ -1,0 +1,48 @@
+//! Several samples on several cores.
+
+use std::future::{Future, pending};
+use std::panic::resume_unwind;
+
+use tokio_util::task::AbortOnDropHandle;
+
+/// Does work in a task of its own: a guest computes on the thread that asks for it, so that samples which share a task
+/// would share a core. The work ends with whoever waits for it, and its panic is theirs.
+pub(super) async fn in_own_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match AbortOnDropHandle::new(tokio::spawn(work)).await {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends, and whoever waits with it.
+            Err(_) => pending().await,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "of the sample")]
+    async fn a_panic_is_the_waiting_ones() {
+        in_own_task(async { panic!("of the sample") }).await;
+    }
+
+    #[tokio::test]
+    async fn who_no_longer_waits_ends_the_work() {
+        let held = Arc::new(());
+        let work = in_own_task({
+            let held = held.clone();
+            async move {
+                pending::<()>().await;
+                drop(held);
+            }
+        });
+        assert!(futures::poll!(Box::pin(work)).is_pending());
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
