@@ -72,19 +72,20 @@ async fn scorers_that_do_not_look_at_the_gold_answer_are_found_out() {
 fn the_command_line_shows_the_passes_side_by_side_and_fails_for_a_cheat() {
     let data = tempfile::tempdir().unwrap();
     let cheater = cheating_plugin();
-    let verify = |task: &str| {
+    let verify = |task: &str, sandbox: &str| {
         let arguments = ["run", "--model", "tiny-llama", "--dataset", "capitals", "--task", task];
         let (benchmark, _) = run_with_samples(data.path(), &arguments);
-        let output = run(data.path(), &["verify", benchmark["id"].as_str().unwrap()]);
+        let id = benchmark["id"].as_str().unwrap();
+        let output = run(data.path(), &["verify", id, "--sandbox-process", sandbox]);
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), stderr_of(&output))
     };
-    let (code, table, _) = verify(cheater.to_str().unwrap());
+    let (code, table, _) = verify(cheater.to_str().unwrap(), "isolated");
     assert_eq!(code, Some(1));
     assert!(table.contains("all 100 solutions have the stored scores, bit for bit"), "{table}");
     assert!(table.contains("IGNORES THE GOLD ANSWER"), "{table}");
     assert!(table.contains("acc: every sample has the same value with another's gold answer"), "{table}");
 
-    let (code, table, errors) = verify("multiple-choice");
+    let (code, table, errors) = verify("multiple-choice", "in-process");
     assert_eq!(code, Some(0), "{errors}");
     assert!(table.contains("uses the gold answer"), "{table}");
 }

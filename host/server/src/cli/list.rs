@@ -7,15 +7,25 @@ use llm_bench_core::{Json, Result};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::sandbox_arguments::SandboxArguments;
 use super::{CommonArguments, ListAction, OutputFormat, output, table};
-use crate::app::{App, AppConfig};
+use crate::app::{App, AppConfig, SandboxProcess};
 use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView, PresetView, SourceView};
 
 /// Benchmarks that a list shows, the newest.
 pub(super) const BENCHMARKS: u32 = 200;
 
 pub(super) async fn open(common: &CommonArguments) -> Result<App> {
-    let config = AppConfig { data_dir: common.data.data_dir.clone(), ..AppConfig::default() };
+    open_with(common, None).await
+}
+
+/// For a command that runs plugins, which the user may want elsewhere.
+pub(super) async fn open_to_run(common: &CommonArguments, sandbox: &SandboxArguments) -> Result<App> {
+    open_with(common, sandbox.process).await
+}
+
+async fn open_with(common: &CommonArguments, sandbox: Option<SandboxProcess>) -> Result<App> {
+    let config = AppConfig { data_dir: common.data.data_dir.clone(), sandbox, ..AppConfig::default() };
     App::open(config, CancellationToken::new()).await
 }
 

@@ -13,6 +13,7 @@ use llm_bench_core::plugin::{GrantsChange, Plugin, PluginReference};
 use llm_bench_core::{Error, Result};
 
 use super::data_files::{DataFilesArchive, DataFilesArgument};
+use super::sandbox_arguments::SandboxArguments;
 use super::{CommonArguments, ListAction, list, output};
 use crate::app::App;
 use crate::view::{BenchmarkView, BlockView, PluginView};
@@ -33,6 +34,8 @@ enum PluginAction {
         file: PathBuf,
         #[command(flatten)]
         data_files: DataFilesArgument,
+        #[command(flatten)]
+        sandbox: SandboxArguments,
         #[command(flatten)]
         common: CommonArguments,
     },
@@ -115,8 +118,8 @@ struct Version {
 pub(super) async fn plugins(arguments: PluginArguments) -> Result<ExitCode> {
     match arguments.action {
         PluginAction::Look(action) => list::plugins(action).await,
-        PluginAction::Add { file, data_files, common } => {
-            let app = list::open(&common).await?;
+        PluginAction::Add { file, data_files, sandbox, common } => {
+            let app = list::open_to_run(&common, &sandbox).await?;
             let mut plugin = app.catalog.admit_upload(&file, Actor::CommandLine).await?;
             if let Some(path) = data_files.path {
                 plugin = give(&app, plugin, &path).await?;

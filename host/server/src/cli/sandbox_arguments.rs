@@ -1,4 +1,4 @@
-//! Where the guests of plugins run, as an option of all that runs benchmarks.
+//! Where the guests of plugins run, as an option of all commands that run some.
 
 use clap::Args;
 

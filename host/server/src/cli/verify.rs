@@ -8,6 +8,7 @@ use clap::Args;
 use llm_bench_core::verification::Verdict;
 use llm_bench_core::{Error, Result};
 
+use super::sandbox_arguments::SandboxArguments;
 use super::{CommonArguments, OutputFormat, list, output, stop, table};
 use crate::view::{FigureView, VerificationView, VerifiedMetricView};
 
@@ -16,6 +17,8 @@ use crate::view::{FigureView, VerificationView, VerifiedMetricView};
 pub struct VerifyArguments {
     /// The id of a benchmark that has ended.
     id: String,
+    #[command(flatten)]
+    sandbox: SandboxArguments,
     #[command(flatten)]
     common: CommonArguments,
 }
@@ -33,7 +36,7 @@ Exit codes: 0 all is well, 1 a stored score did not come out again or a metric i
 
 pub(super) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     let stop = stop::on_signal()?;
-    let app = list::open(&arguments.common).await?;
+    let app = list::open_to_run(&arguments.common, &arguments.sandbox).await?;
     let id = arguments.id.parse()?;
     let verification = tokio::select! {
         verified = app.orchestrator.verify(id) => verified?,

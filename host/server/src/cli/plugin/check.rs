@@ -10,6 +10,7 @@ use llm_bench_core::model::Origin;
 use llm_bench_core::plugin::{MetricDeclaration, Plugin, gold_columns};
 use llm_bench_core::{Error, Result};
 
+use crate::cli::sandbox_arguments::SandboxArguments;
 use crate::cli::{CommonArguments, OutputFormat, list, output, table};
 use crate::view::{CheckedPluginView, PluginView};
 
@@ -21,16 +22,18 @@ pub(super) struct CheckArguments {
     /// The component.
     file: PathBuf,
     #[command(flatten)]
+    sandbox: SandboxArguments,
+    #[command(flatten)]
     common: CommonArguments,
 }
 
 pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
-    let CheckArguments { file, common } = arguments;
+    let CheckArguments { file, sandbox, common } = arguments;
     if !file.is_file() {
         let message = format!("there is no file `{}`", file.display());
         return Err(Error::not_found("plugin-not-found", message));
     }
-    let app = list::open(&common).await?;
+    let app = list::open_to_run(&common, &sandbox).await?;
     let plugin = app.catalog.inspect(&file, Origin::Path).await?;
     let loaded = app.catalog.sandbox.load(&plugin.digest, None).await?;
     let example = &plugin.descriptor.example_config;
