@@ -2,7 +2,7 @@
 
 use llm_bench_core::Result;
 
-use crate::network::{Cache, Network, Stride};
+use crate::network::{Cache, Fork, Network, Stride};
 
 /// New tokens of each row in one run. The attention of a chunk is a matrix of its tokens times all before them, which
 /// stays in the processor's caches at this size; longer chunks were several times slower on every model tried.
@@ -13,6 +13,11 @@ pub(crate) fn run_length(tokens: usize) -> usize {
     // A remainder of a few tokens is not worth a run of its own.
     let chunks = if tokens <= CHUNK + CHUNK / 4 { 1 } else { tokens.div_ceil(CHUNK) };
     tokens.div_ceil(chunks).max(1)
+}
+
+/// Whether so many new tokens of a row are run at once, whatever the graph takes.
+pub(crate) fn fits_one_run(tokens: usize) -> bool {
+    run_length(tokens) == tokens
 }
 
 /// One row of a batch.
@@ -26,6 +31,9 @@ pub(crate) struct ForwardRow<'tokens> {
     pub(crate) place: usize,
     /// Indices into `ids`, ascending: the tokens whose logits are wanted.
     pub(crate) wanted: Vec<usize>,
+    /// Where `ids` are no single sequence: then all rows of the batch have to [fit into one run](fits_one_run), and their
+    /// cache is of no use.
+    pub(crate) fork: Option<Fork>,
 }
 
 /// Called with a row, the number of one of its wanted tokens, and the logits after that token.
@@ -53,6 +61,7 @@ pub(crate) fn forward(
                 past: mask,
                 place: if start < row.ids.len() { row.place + start } else { 0 },
                 wanted,
+                fork: row.fork.as_ref(),
             })
             .collect();
         let is_last = end == longest;

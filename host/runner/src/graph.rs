@@ -6,7 +6,7 @@ use llm_bench_core::Result;
 use ort::session::Session;
 
 use crate::graph_file::GraphFile;
-use crate::network::POSITIONS;
+use crate::network::{POSITIONS, VISIBLE};
 
 pub(crate) use outlets::in_bfloat16;
 use outlets::{boolean, integer, logits, number, slot, unsupported};
@@ -135,7 +135,7 @@ impl Graph {
                     graph.logits_to_keep = Some(LogitsToKeep { name: name.to_owned(), integer, is_array });
                 }
                 // Added when the graph was loaded.
-                POSITIONS => {}
+                POSITIONS | VISIBLE => {}
                 name => match slot(input, outputs)? {
                     Some(slot) => graph.cache.push(slot),
                     None => {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod edit;
+mod fork;
 mod tensor;
 mod trial;
 
@@ -16,11 +17,12 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, Sess
 use ort::value::DynValue;
 
 pub(crate) use cache::{Cache, Stretch};
+pub(crate) use fork::Fork;
 
 use crate::folder::ModelFolder;
 use crate::graph::{Float, Graph, Padding, in_bfloat16};
 use crate::provider::Provider;
-pub(crate) use edit::POSITIONS;
+pub(crate) use edit::{POSITIONS, VISIBLE};
 use edit::{Rewrites, edit};
 
 /// A graph in a larger file is loaded as it stands, since it is rewritten in memory. Large models keep their weights
@@ -41,6 +43,16 @@ pub(crate) struct Stride<'tokens> {
     pub(crate) place: usize,
     /// Indices into `ids`, ascending: the tokens whose logits are wanted.
     pub(crate) wanted: &'tokens [usize],
+    /// Where the tokens are no single sequence. Only of a network that [`Network::forks`].
+    pub(crate) fork: Option<&'tokens Fork>,
+}
+
+impl Stride<'_> {
+    /// The place of a new token in its sequence; of padding, the last token's, which every model has.
+    fn place_of(&self, index: usize) -> usize {
+        let index = index.min(self.ids.len().saturating_sub(1));
+        self.place + self.fork.map_or(index, |fork| fork.place(index))
+    }
 }
 
 pub(crate) struct Network {
@@ -50,6 +62,10 @@ pub(crate) struct Network {
     selects_logits: bool,
     /// Whether attention is one operation.
     is_fused: bool,
+    /// Whether the graph takes [`VISIBLE`].
+    hides: bool,
+    /// Whether a row may fork.
+    forks: bool,
     only_logits: RunOptions<HasSelectedOutputs>,
 }
 
@@ -104,12 +120,14 @@ impl Network {
                 }
                 .because(error)
             })?;
-            Self::of(session, folder, (false, false))?
+            Self::of(session, folder, (false, false, false))?
         };
         tracing::debug!(file, network.selects_logits, network.is_fused, "a graph is loaded");
         if network.graph.needs_trial {
             network.try_out()?;
         }
+        let has_places = network.graph.position_ids.is_some() && network.graph.padding == Padding::Anywhere;
+        network.forks = network.hides && has_places && network.sees_no_other_branch();
         Ok(network)
     }
 
@@ -135,7 +153,7 @@ impl Network {
                 .and_then(|mut builder| builder.commit_from_memory(&edited.bytes));
             let problem = match session {
                 Ok(session) => {
-                    let rewritten = (edited.selects_logits, edited.is_fused);
+                    let rewritten = (edited.selects_logits, edited.is_fused, edited.hides);
                     let mut network = Self::of(session, folder, rewritten)?;
                     if !edited.is_fused || network.goes_on_from_a_cache() {
                         return Ok(Some(network));
@@ -150,12 +168,12 @@ impl Network {
         Ok(None)
     }
 
-    fn of(session: Session, folder: &ModelFolder, rewritten: (bool, bool)) -> Result<Self> {
+    fn of(session: Session, folder: &ModelFolder, rewritten: (bool, bool, bool)) -> Result<Self> {
         let graph = Graph::of(&session, &folder.graph_file)?;
         let only_logits =
             RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
-        let (selects_logits, is_fused) = rewritten;
-        Ok(Self { session, graph, selects_logits, is_fused, only_logits })
+        let (selects_logits, is_fused, hides) = rewritten;
+        Ok(Self { session, graph, selects_logits, is_fused, hides, forks: false, only_logits })
     }
 
     pub(crate) fn graph(&self) -> &Graph {
@@ -172,6 +190,11 @@ impl Network {
     /// Whether the graph computes the logits of wanted tokens only.
     pub(crate) fn selects_logits(&self) -> bool {
         self.selects_logits
+    }
+
+    /// Whether the new tokens of a row may be several continuations of its past, beside each other.
+    pub(crate) fn forks(&self) -> bool {
+        self.forks
     }
 
     /// Runs new tokens of several rows after `past` (none: at the start), shorter rows padded at the right.
@@ -195,7 +218,11 @@ impl Network {
             none = Cache::empty(&self.graph, rows.len())?;
             &none
         };
-        let inputs = inputs(&self.graph, self.selects_logits, rows, length, past)?;
+        let mut inputs = inputs(&self.graph, self.selects_logits, rows, length, past)?;
+        if self.hides {
+            let (shape, visible) = fork::visible(rows, past.length, length);
+            inputs.push((VISIBLE.into(), tensor::booleans(shape, visible).map_err(failed)?.into()));
+        }
         if keeps_cache {
             let mut outputs = self.session.run(inputs).map_err(failed)?;
             let values = (self.graph.cache.iter())
@@ -243,9 +270,7 @@ fn inputs<'run>(
         ids.extend((0..length).map(|index| row.ids.get(index).map_or(0, |&id| i64::from(id))));
         mask.extend_from_slice(row.past);
         mask.extend((0..length).map(|index| i64::from(index < row.ids.len())));
-        // Padding stands at the last token's place, which every model has.
-        let last = row.ids.len().saturating_sub(1);
-        positions.extend((0..length).map(|index| signed(row.place + index.min(last))));
+        positions.extend((0..length).map(|index| signed(row.place_of(index))));
     }
     let mut inputs: Inputs<'_> = Vec::new();
     let mut add = |name: &'static str, value: ort::Result<DynValue>| -> Result<()> {
@@ -264,7 +289,7 @@ fn inputs<'run>(
         add("cache_position", tensor::integers(integer, vec![length], places))?;
     }
     if graph.use_cache_branch {
-        add("use_cache_branch", tensor::boolean(past.length > 0))?;
+        add("use_cache_branch", tensor::booleans(vec![1], vec![past.length > 0]))?;
     }
     if selects_logits {
         let most = most_wanted(rows).max(1);

@@ -10,7 +10,7 @@ use crate::softmax::Distribution;
 /// Scores a row in a run of its own.
 pub(crate) fn score(network: &mut Network, row: &ScoringRow) -> Result<RowScore> {
     let wanted: Vec<usize> = (row.context_length() - 1..row.input.len()).collect();
-    let stride = Stride { ids: &row.input, past: &[], place: 0, wanted: &wanted };
+    let stride = Stride { ids: &row.input, past: &[], place: 0, wanted: &wanted, fork: None };
     let (logits, _) = network.run(&[stride], None, false)?;
     let mut score = RowScore::NONE;
     for (number, &target) in row.targets.iter().enumerate() {
@@ -35,7 +35,7 @@ pub(crate) fn generate(
             break;
         }
         let wanted = [row.ids.len() - 1];
-        let stride = Stride { ids: &row.ids, past: &[], place: 0, wanted: &wanted };
+        let stride = Stride { ids: &row.ids, past: &[], place: 0, wanted: &wanted, fork: None };
         let (logits, _) = network.run(&[stride], None, false)?;
         row.choose(&logits.at(0, 0)?, language);
     }

@@ -61,6 +61,7 @@ impl Prefixes {
                 past: vec![1; length],
                 place: length,
                 wanted: Vec::new(),
+                fork: None,
             };
             let past = before.as_ref().map(|prefix| &*prefix.cache);
             let cache = forward(network, &[row], past, true, &mut |_, _, _| Ok(()))?;

@@ -82,6 +82,7 @@ impl Cohort {
                 past: member.mask.clone(),
                 place: kept,
                 wanted: vec![ids.len() - 1],
+                fork: None,
             })
             .collect();
         let members = &mut self.members;

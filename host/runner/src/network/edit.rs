@@ -5,7 +5,8 @@
 //! - **No guard against rows without any token** ([`guards`]). Exporters replace NaN by 0 after each softmax, for queries
 //!   that may see nothing. Rows are padded at the right here, so that every query sees its row's first token.
 //! - **Attention as one operation** ([`attention`]). Exporters write it as some fifty: the cache is copied again for each
-//!   query head that shares a key head, and each of many small steps has its price.
+//!   query head that shares a key head, and each of many small steps has its price. Where all layers hide the same tokens, a new input [`VISIBLE`]
+//!   hides more.
 //! - **A norm with the sum before it** ([`norms`]) and **products of one value** ([`products`]), where attention was replaced:
 //!   there all is in single precision on the CPU.
 //!
@@ -22,6 +23,7 @@ mod norms;
 mod products;
 mod protobuf;
 
+pub(crate) use attention::VISIBLE;
 use graph::Graph;
 pub(crate) use logits::POSITIONS;
 use node::LIBRARY;
@@ -43,6 +45,8 @@ pub(crate) struct Edited {
     pub(crate) selects_logits: bool,
     /// Whether attention became one operation.
     pub(crate) is_fused: bool,
+    /// Whether it has the input [`VISIBLE`].
+    pub(crate) hides: bool,
 }
 
 /// Rewrites the bytes of a model; none where nothing applies.
@@ -70,7 +74,8 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
     }
     let mut graph = Graph::read(content.filter(|_| operators > 0)?)?;
     let has_guards = guards::remove(&mut graph);
-    let is_fused = rewrites == Rewrites::All && attention::fuse(&mut graph, operators);
+    let fused = if rewrites == Rewrites::All { attention::fuse(&mut graph, operators) } else { None };
+    let is_fused = fused.is_some();
     let has_norms = is_fused && norms::fuse(&mut graph);
     if is_fused {
         products::join(&mut graph);
@@ -89,7 +94,7 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
         bytes.extend(message(8, &[text(1, LIBRARY), number(2, 1)].concat()));
     }
     graph.write(7, &mut bytes);
-    Some(Edited { bytes, selects_logits, is_fused })
+    Some(Edited { bytes, selects_logits, is_fused, hides: fused.is_some_and(|fused| fused.hides) })
 }
 
 /// The version of the standard operators, where a model's import names them.

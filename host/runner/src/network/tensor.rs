@@ -18,8 +18,8 @@ pub(crate) fn integers(integer: Integer, shape: Vec<usize>, values: Vec<i64>) ->
     })
 }
 
-pub(crate) fn boolean(value: bool) -> ort::Result<DynValue> {
-    Ok(Tensor::from_array((vec![1_usize], vec![value]))?.into_dyn())
+pub(crate) fn booleans(shape: Vec<usize>, values: Vec<bool>) -> ort::Result<DynValue> {
+    Ok(Tensor::from_array((shape, values))?.into_dyn())
 }
 
 /// A tensor without elements.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use llm_bench_core::Result;
 
-use super::{Cache, Logits, Network, Stride};
+use super::{Cache, Fork, Logits, Network, Stride};
 use crate::graph::{Continues, Padding};
 
 /// Tokens of a tried sequence.
@@ -24,6 +24,7 @@ struct Part {
     past: Vec<i64>,
     place: usize,
     wanted: Vec<usize>,
+    fork: Option<Fork>,
 }
 
 impl Network {
@@ -49,6 +50,35 @@ impl Network {
     pub(super) fn goes_on_from_a_cache(&mut self) -> bool {
         let whole = self.try_parts(&[self.part(0, 0..LENGTH, 0), self.part(1, 0..LENGTH, 0)], None);
         whole.is_ok_and(|(whole, _)| self.continues(&whole, LENGTH))
+    }
+
+    /// Whether each of two branches after a cache gets the logits that it gets without the other.
+    pub(super) fn sees_no_other_branch(&mut self) -> bool {
+        // The trunk's last token is not in the cache yet.
+        let cached = CUT - 1;
+        let trunk = self.part(0, 0..CUT, 0).ids;
+        // How this sequence goes on, and how the other does.
+        let branches = [0, 1].map(|row| self.part(row, CUT..LENGTH, 0).ids);
+        let length = LENGTH - CUT;
+        let alone = branches.each_ref().map(|branch| Part {
+            ids: [&trunk[..], branch].concat(),
+            wanted: (CUT..LENGTH).collect(),
+            ..self.part(0, 0..LENGTH, 0)
+        });
+        let forked = Part {
+            ids: [&trunk[cached..], &branches.concat()].concat(),
+            wanted: (1..1 + 2 * length).collect(),
+            fork: Some(Fork::new(1, [length; 2])),
+            ..self.part(0, cached..CUT, 0)
+        };
+        let start = self.part(0, 0..cached, 0);
+        let tried = self.try_parts(&alone, None).and_then(|(alone, _)| {
+            let (_, cache) = self.try_parts(&[start], None)?;
+            let (forked, _) = self.try_parts(&[forked], cache.as_ref())?;
+            let is_same = |index| is_near(&forked, (0, index), &alone, (index / length, index % length));
+            Ok((0..2 * length).all(is_same))
+        });
+        agrees(tried)
     }
 
     /// Whether the tokens up to `end` after a cache get the logits that they get in one run.
@@ -86,7 +116,13 @@ impl Network {
     fn try_parts(&mut self, parts: &[Part], past: Option<&Cache>) -> Result<(Logits, Option<Cache>)> {
         let strides: Vec<Stride<'_>> = parts
             .iter()
-            .map(|part| Stride { ids: &part.ids, past: &part.past, place: part.place, wanted: &part.wanted })
+            .map(|part| Stride {
+                ids: &part.ids,
+                past: &part.past,
+                place: part.place,
+                wanted: &part.wanted,
+                fork: part.fork.as_ref(),
+            })
             .collect();
         self.run(&strides, past, self.graph.continues != Continues::Never)
     }
@@ -100,6 +136,7 @@ impl Network {
             place: places.start,
             wanted: (0..places.len()).collect(),
             ids: places.map(id).collect(),
+            fork: None,
         }
     }
 }
@@ -166,7 +203,10 @@ mod tests {
     #[test]
     fn the_library_takes_attention_as_one_operation() {
         for fixture in ["gpt2", "llama", "llama-cache-position", "llama-without-positions", "qwen2"] {
-            assert!(opened(fixture).is_fused, "{fixture}");
+            let network = opened(fixture);
+            assert!(network.is_fused && network.hides, "{fixture}");
+            // A branch goes on from the trunk: it has to be told its place.
+            assert_eq!(network.forks(), network.graph.position_ids.is_some(), "{fixture}");
         }
         assert!(!opened("llama-float16").is_fused && !opened("llama-int8").is_fused);
     }

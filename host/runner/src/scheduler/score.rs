@@ -62,7 +62,8 @@ impl Scheduler<'_> {
         let prefixes: Vec<Option<Prefix>> =
             sequences.iter().map(|sequence| engine.prefixes.longest(sequence)).collect();
         let kept = |index: usize| prefixes[index].as_ref().map_or(0, Prefix::tokens);
-        let new_tokens = |index: usize| self.families[&keys[index]].family.length() - kept(index);
+        let forks = engine.network.forks();
+        let new_tokens = |index: usize| self.families[&keys[index]].family.length(forks) - kept(index);
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(new_tokens(index)));
         let graph = engine.network.graph();
@@ -73,7 +74,7 @@ impl Scheduler<'_> {
         let mut size = BatchSize::default();
         for index in order {
             let family = &self.families[&keys[index]].family;
-            let larger = size.with(kept(index), new_tokens(index), family.wanted());
+            let larger = size.with(kept(index), new_tokens(index), family.wanted(forks));
             let fits = engine.limits.allow(larger.rows, larger.new_tokens, larger.wanted, larger.slots());
             match chosen.first() {
                 None => {}
@@ -112,7 +113,7 @@ impl Scheduler<'_> {
     fn run_batch(&mut self, members: &[Member]) -> Result<Vec<Result<Vec<RowScore>>>> {
         let engine = &mut *self.engine;
         if let [member] = members {
-            engine.check_memory(member.waiting.family.length())?;
+            engine.check_memory(member.waiting.family.length(false))?;
         }
         let prefixes: Vec<Option<Prefix>> = members.iter().map(|member| member.prefix.clone()).collect();
         let kept: Vec<usize> = members.iter().map(Member::kept).collect();

@@ -3,8 +3,8 @@
 use llm_bench_core::Result;
 
 use super::{RowScore, ScoringRow};
-use crate::forward::{ForwardRow, forward};
-use crate::network::{Cache, Network};
+use crate::forward::{ForwardRow, fits_one_run, forward};
+use crate::network::{Cache, Fork, Network};
 use crate::softmax::Distribution;
 
 /// A context and the continuations that are scored after it.
@@ -62,14 +62,24 @@ impl Family {
         self.branches.insert(place, Branch { ids: ids.to_vec(), continuations });
     }
 
-    /// What the first run reads: the context and the longest branch.
-    pub(crate) fn length(&self) -> usize {
-        self.context.len() + self.branches.first().map_or(0, |branch| branch.ids.len())
+    /// What the first run reads: the context and the longest branch, or all where they run at once.
+    pub(crate) fn length(&self, forks: bool) -> usize {
+        let at_once = if forks { self.branches.len() } else { 1 };
+        self.context.len() + self.branches.iter().take(at_once).map(|branch| branch.ids.len()).sum::<usize>()
     }
 
     /// The positions of the first run whose logits are wanted.
-    pub(crate) fn wanted(&self) -> usize {
-        self.length() + 1 - self.context.len()
+    pub(crate) fn wanted(&self, forks: bool) -> usize {
+        self.length(forks) + 1 - self.context.len()
+    }
+
+    /// The first run: what follows the first `kept` tokens of the context.
+    fn head(&self, kept: usize, forks: bool) -> Head {
+        let at_once = if forks { self.branches.len() } else { 1 };
+        let branches = self.branches.iter().take(at_once).map(|branch| &branch.ids[..]);
+        let ids = [&self.context[kept..]].into_iter().chain(branches.clone()).collect::<Vec<_>>().concat();
+        let trunk = self.context.len() - kept;
+        Head { ids, trunk, fork: Fork::new(trunk, branches.map(<[u32]>::len)) }
     }
 
     /// The part of the context that can be taken from elsewhere: all but its last token, whose logits are needed.
@@ -78,13 +88,22 @@ impl Family {
     }
 }
 
+/// New tokens of a family.
+struct Head {
+    ids: Vec<u32>,
+    /// Those of the context.
+    trunk: usize,
+    fork: Fork,
+}
+
 /// The scores of a family's continuations, in their order.
 type Scores = Result<Vec<RowScore>>;
 
 /// Scores families in common runs.
 ///
-/// The first run computes what is left of the contexts after `past` (none: all of them), each with its longest branch;
-/// the other branches follow in one run each, on the cache of the first. `kept` tells how many first tokens of each
+/// The first run computes what is left of the contexts after `past` (none: all of them), each with all its branches, where
+/// the network forks and they fit into one run; else with the longest, and the other branches follow in one run each, on
+/// the cache of the first. `kept` tells how many first tokens of each
 /// context the past holds; these lie in its first slots.
 ///
 /// The outer error is of the model; an inner one is of what it said about one family.
@@ -95,35 +114,42 @@ pub(crate) fn score(
     kept: &[usize],
 ) -> Result<Vec<Scores>> {
     let past_length = past.map_or(0, |past| past.length);
-    let heads: Vec<Vec<u32>> = (families.iter().zip(kept))
-        .map(|(family, &kept)| {
-            let branch = family.branches.first().map_or(&[][..], |branch| &branch.ids);
-            [&family.context[kept..], branch].concat()
-        })
-        .collect();
-    let rows: Vec<ForwardRow<'_>> = (families.iter().zip(kept).zip(&heads))
-        .map(|((family, &kept), ids)| ForwardRow {
-            ids,
+    let forks = network.forks()
+        && (families.iter().zip(kept)).all(|(family, &kept)| fits_one_run(family.length(true) - kept));
+    let heads: Vec<Head> =
+        families.iter().zip(kept).map(|(family, &kept)| family.head(kept, forks)).collect();
+    let rows: Vec<ForwardRow<'_>> = (heads.iter().zip(kept))
+        .map(|(head, &kept)| ForwardRow {
+            ids: &head.ids,
             past: (0..past_length).map(|slot| i64::from(slot < kept)).collect(),
             place: kept,
-            wanted: (family.context.len() - 1 - kept..ids.len()).collect(),
+            wanted: (head.trunk - 1..head.ids.len()).collect(),
+            fork: forks.then(|| head.fork.clone()),
         })
         .collect();
     let mut scores: Vec<Scores> =
         families.iter().map(|family| Ok(vec![RowScore::NONE; family.continuations.len()])).collect();
     let branches = families.iter().map(|family| family.branches.len()).max().unwrap_or(0);
-    let mut cache = forward(network, &rows, past, branches > 1, &mut |row, number, logits| {
+    let follow = branches > 1 && !forks;
+    let mut cache = forward(network, &rows, past, follow, &mut |row, number, logits| {
+        let branches = &families[row].branches;
         // What follows the context is told by one position to every branch.
-        let told = if number == 0 { &families[row].branches[..] } else { &families[row].branches[..1] };
-        read(families[row], told, &mut scores[row], number, logits);
+        let (told, place) = match heads[row].fork.leaf(heads[row].trunk - 1 + number) {
+            None => (&branches[..], 0),
+            Some((branch, place)) => (&branches[branch..=branch], place + 1),
+        };
+        read(families[row], told, &mut scores[row], place, logits);
         Ok(())
     })?;
+    if !follow {
+        return Ok(scores);
+    }
     // For each row of the cache: its family, and which slots hold its context.
     let mut members: Vec<(usize, Vec<i64>)> = (rows.into_iter().enumerate())
         .map(|(index, row)| {
             let mut mask = row.past;
             let context = families[index].context.len() - kept[index];
-            let length = heads.iter().map(Vec::len).max().unwrap_or(0);
+            let length = heads.iter().map(|head| head.ids.len()).max().unwrap_or(0);
             mask.extend((0..length).map(|slot| i64::from(slot < context)));
             (index, mask)
         })
@@ -146,6 +172,7 @@ pub(crate) fn score(
                     past: mask.clone(),
                     place: families[*index].context.len(),
                     wanted: (0..ids.len()).collect(),
+                    fork: None,
                 }
             })
             .collect();
@@ -201,7 +228,7 @@ mod tests {
     #[test]
     fn continuations_of_one_token_need_no_run_of_their_own() {
         let letters = family(&[&[7], &[8]]);
-        assert_eq!((letters.length(), letters.wanted(), letters.branches.len()), (2, 1, 1));
+        assert_eq!((letters.length(true), letters.wanted(true), letters.branches.len()), (2, 1, 1));
     }
 
     #[test]
@@ -211,7 +238,8 @@ mod tests {
             let family = family(&order.map(|number| alike[number]));
             let branches: Vec<&[u32]> = family.branches.iter().map(|branch| &branch.ids[..]).collect();
             assert_eq!(branches, [&[5, 6][..], &[4]]);
-            assert_eq!((family.length(), family.wanted()), (4, 3));
+            assert_eq!((family.length(false), family.wanted(false)), (4, 3));
+            assert_eq!((family.length(true), family.wanted(true)), (5, 4));
             let mut told: Vec<usize> =
                 family.branches.iter().flat_map(|branch| branch.continuations.clone()).collect();
             told.sort_unstable();

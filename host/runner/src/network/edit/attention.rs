@@ -12,12 +12,24 @@ mod rotary;
 use std::collections::{HashMap, HashSet};
 
 use super::attribute::{fraction, list, whole};
+use super::constant::Constant;
 use super::graph::Graph;
 use super::node::Node;
+use super::protobuf::{message, number, text};
 
 use pattern::{Pattern, patterns};
 use ranks::Ranks;
 use rotary::{Rotary, rotary};
+
+/// The input that is added where all layers hide the same tokens: which slots each new token may see besides, as far as the
+/// graph lets it, `[rows, 1, tokens, slots]`, each of them 1 where it makes no difference; boolean.
+pub(crate) const VISIBLE: &str = "llm_bench_visible";
+
+/// In `TensorProto`.
+const BOOL: u64 = 9;
+
+/// What is added to the score of a token that is not seen is less.
+const HIDDEN: f32 = -1e9;
 
 /// The version of the standard operators that has the operation.
 pub(super) const OPERATORS: u64 = 23;
@@ -85,7 +97,7 @@ const UNCHANGED: [&str; 53] = [
 const SPLIT: &str = "Split";
 
 /// Fuses what can be; tells whether there was any. Where a part cannot be replaced as a whole the graph stays as it is.
-pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
+pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> Option<Fused> {
     let may_be_raised = |node: &Node<'_>| {
         !matches!(node.domain, "" | "ai.onnx")
             || UNCHANGED.contains(&node.operator)
@@ -97,18 +109,20 @@ pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
         || graph.has_subgraphs()
         || !graph.has_input(&["input_ids"])
     {
-        return false;
+        return None;
     }
     let patterns = patterns(graph);
     let ranks = Ranks::of(graph);
+    let visible = one_condition(graph, &patterns);
+    let hides = visible.is_some();
     let mut fusion =
-        Fusion { graph, ranks, nodes: Vec::new(), there: HashSet::new(), tables: HashMap::new() };
+        Fusion { graph, ranks, visible, nodes: Vec::new(), there: HashSet::new(), tables: HashMap::new() };
     for (index, pattern) in patterns.iter().enumerate() {
         fusion.add(index, pattern);
     }
     let nodes = fusion.nodes;
     if nodes.is_empty() {
-        return false;
+        return None;
     }
     let replaced: HashSet<&str> = (patterns.iter())
         .flat_map(|pattern| [&*pattern.output, &pattern.key.present, &pattern.value.present])
@@ -122,15 +136,42 @@ pub(super) fn fuse(graph: &mut Graph<'_>, operators: u64) -> bool {
     if patterns.iter().any(|pattern| graph.producer(&pattern.weights).is_some()) {
         graph.nodes = before;
         graph.index();
-        return false;
+        return None;
     }
-    true
+    if hides {
+        let sizes: Vec<u8> = (["batch_size", "llm_bench_heads", "llm_bench_tokens", "llm_bench_slots"]
+            .iter())
+        .flat_map(|size| message(1, &text(2, &format!("{size}_of_visible"))))
+        .collect();
+        let tensor = [number(1, BOOL), message(2, &sizes)].concat();
+        graph.add_input(&[text(1, VISIBLE), message(2, &message(1, &tensor))].concat());
+    }
+    Some(Fused { hides })
+}
+
+/// What became of attention.
+pub(super) struct Fused {
+    /// Whether the graph has the input [`VISIBLE`].
+    pub(super) hides: bool,
+}
+
+/// By which all layers choose whether a token sees another, where that is one choice and true means that it does.
+fn one_condition(graph: &Graph<'_>, patterns: &[Pattern]) -> Option<String> {
+    let mut conditions = patterns.iter().map(|pattern| {
+        let (condition, seen, unseen) = pattern.mask.choice.as_ref()?;
+        let number = |value: &String| graph.constant(value).and_then(Constant::factor);
+        (number(seen)? == 0.0 && number(unseen)? < HIDDEN).then_some(condition)
+    });
+    let first = conditions.next()??;
+    conditions.all(|condition| condition == Some(first)).then(|| first.clone())
 }
 
 /// The new nodes.
 struct Fusion<'graph, 'model> {
     graph: &'graph Graph<'model>,
     ranks: Ranks,
+    /// The condition to see a token, where there is one for all layers.
+    visible: Option<String>,
     nodes: Vec<Node<'model>>,
     /// The constants and sizes among them, which are there once.
     there: HashSet<String>,
@@ -147,6 +188,7 @@ impl Fusion<'_, '_> {
         let value =
             self.heads_last(&name("value"), &pattern.value.new, pattern.value.heads, pattern.value.width);
         let mask = match &pattern.mask.choice {
+            Some((_, one, other)) if self.visible.is_some() => self.mask(one, other),
             Some((condition, one, other)) => {
                 let mask = name("mask");
                 self.nodes.push(Node::new("Where", &[condition, one, other], &[&mask], &[]));
@@ -165,6 +207,19 @@ impl Fusion<'_, '_> {
             &[&pattern.output, &pattern.key.present, &pattern.value.present],
             &attributes,
         ));
+    }
+
+    /// The mask of all layers: as in the graph, and as [`VISIBLE`] says.
+    fn mask(&mut self, seen: &str, unseen: &str) -> String {
+        const MASK: &str = "llm_bench_mask";
+        if let Some(condition) = &self.visible
+            && self.there.insert(MASK.to_owned())
+        {
+            let both = "llm_bench_seen";
+            self.nodes.push(Node::new("And", &[condition, VISIBLE], &[both], &[]));
+            self.nodes.push(Node::new("Where", &[both, seen, unseen], &[MASK], &[]));
+        }
+        MASK.to_owned()
     }
 
     /// From `[rows, heads, tokens, width]` to `[rows, tokens, heads · width]`, which a projection gave it in.
