@@ -3,13 +3,13 @@
 mod cache;
 mod edit;
 mod fork;
+mod logits;
 mod tensor;
 mod trial;
 
 use std::borrow::Cow;
 use std::path::Path;
 
-use half::f16;
 use llm_bench_core::{Error, Result};
 use ort::environment::Environment;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -18,12 +18,13 @@ use ort::value::DynValue;
 
 pub(crate) use cache::{Cache, Stretch};
 pub(crate) use fork::Fork;
+pub(crate) use logits::Logits;
 
 use crate::folder::ModelFolder;
-use crate::graph::{Float, Graph, Padding, in_bfloat16};
+use crate::graph::{Graph, Padding, in_bfloat16};
 use crate::provider::Provider;
 pub(crate) use edit::{POSITIONS, VISIBLE};
-use edit::{Rewrites, edit};
+use edit::{Rewrites, Rewritten, edit};
 
 /// A graph in a larger file is loaded as it stands, since it is rewritten in memory. Large models keep their weights
 /// in files beside the graph, which stays small.
@@ -58,12 +59,7 @@ impl Stride<'_> {
 pub(crate) struct Network {
     session: Session,
     graph: Graph,
-    /// Whether the graph gives the logits of chosen positions only.
-    selects_logits: bool,
-    /// Whether attention is one operation.
-    is_fused: bool,
-    /// Whether the graph takes [`VISIBLE`].
-    hides: bool,
+    rewritten: Rewritten,
     /// Whether a row may fork.
     forks: bool,
     only_logits: RunOptions<HasSelectedOutputs>,
@@ -120,14 +116,14 @@ impl Network {
                 }
                 .because(error)
             })?;
-            Self::of(session, folder, (false, false, false))?
+            Self::of(session, folder, Rewritten::default())?
         };
-        tracing::debug!(file, network.selects_logits, network.is_fused, "a graph is loaded");
+        tracing::debug!(file, ?network.rewritten, "a graph is loaded");
         if network.graph.needs_trial {
             network.try_out()?;
         }
         let has_places = network.graph.position_ids.is_some() && network.graph.padding == Padding::Anywhere;
-        network.forks = network.hides && has_places && network.sees_no_other_branch();
+        network.forks = network.rewritten.hides && has_places && network.sees_no_other_branch();
         Ok(network)
     }
 
@@ -153,9 +149,8 @@ impl Network {
                 .and_then(|mut builder| builder.commit_from_memory(&edited.bytes));
             let problem = match session {
                 Ok(session) => {
-                    let rewritten = (edited.selects_logits, edited.is_fused, edited.hides);
-                    let mut network = Self::of(session, folder, rewritten)?;
-                    if !edited.is_fused || network.goes_on_from_a_cache() {
+                    let mut network = Self::of(session, folder, edited.rewritten)?;
+                    if !edited.rewritten.is_fused || network.goes_on_from_a_cache() {
                         return Ok(Some(network));
                     }
                     "it does not run".to_owned()
@@ -163,17 +158,16 @@ impl Network {
                 Err(error) => error.to_string(),
             };
             tracing::debug!(?rewrites, problem, "a rewritten graph cannot be used");
-            next = edited.is_fused.then_some(Rewrites::Fewer);
+            next = edited.rewritten.is_fused.then_some(Rewrites::Fewer);
         }
         Ok(None)
     }
 
-    fn of(session: Session, folder: &ModelFolder, rewritten: (bool, bool, bool)) -> Result<Self> {
+    fn of(session: Session, folder: &ModelFolder, rewritten: Rewritten) -> Result<Self> {
         let graph = Graph::of(&session, &folder.graph_file)?;
         let only_logits =
             RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with("logits"));
-        let (selects_logits, is_fused, hides) = rewritten;
-        Ok(Self { session, graph, selects_logits, is_fused, hides, forks: false, only_logits })
+        Ok(Self { session, graph, rewritten, forks: false, only_logits })
     }
 
     pub(crate) fn graph(&self) -> &Graph {
@@ -189,7 +183,7 @@ impl Network {
 
     /// Whether the graph computes the logits of wanted tokens only.
     pub(crate) fn selects_logits(&self) -> bool {
-        self.selects_logits
+        self.rewritten.selects_logits
     }
 
     /// Whether the new tokens of a row may be several continuations of its past, beside each other.
@@ -218,8 +212,8 @@ impl Network {
             none = Cache::empty(&self.graph, rows.len())?;
             &none
         };
-        let mut inputs = inputs(&self.graph, self.selects_logits, rows, length, past)?;
-        if self.hides {
+        let mut inputs = inputs(&self.graph, self.rewritten.selects_logits, rows, length, past)?;
+        if self.rewritten.hides {
             let (shape, visible) = fork::visible(rows, past.length, length);
             inputs.push((VISIBLE.into(), tensor::booleans(shape, visible).map_err(failed)?.into()));
         }
@@ -244,7 +238,7 @@ impl Network {
     fn logits(&self, value: Option<DynValue>, rows: &[Stride<'_>], length: usize) -> Result<Logits> {
         // What the graph leaves out before the first column.
         let skipped = if self.graph.logits_to_keep.is_some() { first_wanted(rows, length) } else { 0 };
-        let (width, columns): (_, Vec<Vec<usize>>) = if self.selects_logits {
+        let (width, columns): (_, Vec<Vec<usize>>) = if self.rewritten.selects_logits {
             (most_wanted(rows).max(1), rows.iter().map(|row| (0..row.wanted.len()).collect()).collect())
         } else {
             let column = |&place: &usize| place - skipped;
@@ -321,55 +315,6 @@ fn first_wanted(rows: &[Stride<'_>], length: usize) -> usize {
 
 fn signed(place: usize) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
-}
-
-/// The logits of the wanted tokens of each row.
-pub(crate) struct Logits {
-    value: DynValue,
-    float: Float,
-    /// For each row the columns of its wanted tokens.
-    columns: Vec<Vec<usize>>,
-    width: usize,
-    vocabulary: usize,
-}
-
-impl Logits {
-    fn new(value: Option<DynValue>, float: Float, width: usize, columns: Vec<Vec<usize>>) -> Result<Self> {
-        let value = value.ok_or_else(|| missing_output("logits"))?;
-        let shape: Vec<usize> = (value.dtype().tensor_shape().into_iter().flat_map(|shape| shape.iter()))
-            .map(|&size| usize::try_from(size).unwrap_or(0))
-            .collect();
-        match shape[..] {
-            [given_rows, given_width, vocabulary]
-                if given_rows == columns.len() && given_width == width && vocabulary > 0 =>
-            {
-                Ok(Self { value, float, columns, width, vocabulary })
-            }
-            _ => Err(Error::unsupported(
-                "unsupported-graph",
-                format!(
-                    "the model's graph gives logits of shape {shape:?} for {} × {width} tokens",
-                    columns.len()
-                ),
-            )),
-        }
-    }
-
-    /// The logits after the wanted token number `index` of `row`, one for each word of the vocabulary.
-    pub(crate) fn at(&self, row: usize, index: usize) -> Result<Cow<'_, [f32]>> {
-        let column = self.columns.get(row).and_then(|columns| columns.get(index));
-        let column =
-            column.ok_or_else(|| Error::internal("model-failed", "logits that were not asked for"))?;
-        let start = (row * self.width + column) * self.vocabulary;
-        let range = start..start + self.vocabulary;
-        Ok(match self.float {
-            Float::F32 => Cow::Borrowed(&self.value.try_extract_tensor::<f32>().map_err(failed)?.1[range]),
-            Float::F16 => {
-                let halves = &self.value.try_extract_tensor::<f16>().map_err(failed)?.1[range];
-                Cow::Owned(halves.iter().map(|half| half.to_f32()).collect())
-            }
-        })
-    }
 }
 
 fn builder(environment: &Environment, threads: Option<usize>, weights: u64) -> ort::Result<SessionBuilder> {

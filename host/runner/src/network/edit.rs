@@ -41,6 +41,12 @@ pub(crate) enum Rewrites {
 /// A graph that was rewritten.
 pub(crate) struct Edited {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) rewritten: Rewritten,
+}
+
+/// What became of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Rewritten {
     /// Whether it has the input [`POSITIONS`].
     pub(crate) selects_logits: bool,
     /// Whether attention became one operation.
@@ -94,7 +100,8 @@ pub(crate) fn edit(model: &[u8], rewrites: Rewrites) -> Option<Edited> {
         bytes.extend(message(8, &[text(1, LIBRARY), number(2, 1)].concat()));
     }
     graph.write(7, &mut bytes);
-    Some(Edited { bytes, selects_logits, is_fused, hides: fused.is_some_and(|fused| fused.hides) })
+    let hides = fused.is_some_and(|fused| fused.hides);
+    Some(Edited { bytes, rewritten: Rewritten { selects_logits, is_fused, hides } })
 }
 
 /// The version of the standard operators, where a model's import names them.

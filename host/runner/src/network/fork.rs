@@ -59,7 +59,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4].map(|index| fork.place(index)), [0, 1, 2, 3, 2]);
         let stride = Stride { ids: &[7; 5], past: &[1], place: 1, wanted: &[], fork: Some(&fork) };
         let plain = Stride { ids: &[7; 6], fork: None, ..stride.clone() };
-        assert_eq!(visible(&[plain.clone()], 1, 6), (vec![1; 4], vec![true]));
+        assert_eq!(visible(std::slice::from_ref(&plain), 1, 6), (vec![1; 4], vec![true]));
         let (shape, seen) = visible(&[plain, stride], 1, 6);
         assert_eq!(shape, [2, 1, 6, 7]);
         let hidden: Vec<usize> = (0..seen.len()).filter(|&place| !seen[place]).collect();

@@ -67,7 +67,7 @@ impl Network {
         });
         let forked = Part {
             ids: [&trunk[cached..], &branches.concat()].concat(),
-            wanted: (1..1 + 2 * length).collect(),
+            wanted: (1..=2 * length).collect(),
             fork: Some(Fork::new(1, [length; 2])),
             ..self.part(0, cached..CUT, 0)
         };
@@ -204,11 +204,11 @@ mod tests {
     fn the_library_takes_attention_as_one_operation() {
         for fixture in ["gpt2", "llama", "llama-cache-position", "llama-without-positions", "qwen2"] {
             let network = opened(fixture);
-            assert!(network.is_fused && network.hides, "{fixture}");
+            assert!(network.rewritten.is_fused && network.rewritten.hides, "{fixture}");
             // A branch goes on from the trunk: it has to be told its place.
             assert_eq!(network.forks(), network.graph.position_ids.is_some(), "{fixture}");
         }
-        assert!(!opened("llama-float16").is_fused && !opened("llama-int8").is_fused);
+        assert!(!opened("llama-float16").rewritten.is_fused && !opened("llama-int8").rewritten.is_fused);
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn exported_graphs_get_an_input_for_the_wanted_positions() {
     for name in ["gpt2", "gpt2-without-cache", "llama", "llama-float16", "qwen2"] {
         let model = fixture(name);
         let edited = edit(&model, Rewrites::All).unwrap_or_else(|| panic!("{name} is not edited"));
-        assert!(edited.selects_logits, "{name}");
+        assert!(edited.rewritten.selects_logits, "{name}");
         let holds = |bytes: &[u8]| bytes.windows(POSITIONS.len()).any(|part| part == POSITIONS.as_bytes());
         assert!(!holds(&model) && holds(&edited.bytes), "{name}");
         assert!(fields(&edited.bytes).all(|field| field.is_some()), "{name}");
@@ -38,7 +38,7 @@ fn exported_attention_becomes_one_operation() {
         let edited = edit(&fixture(name), Rewrites::All).unwrap();
         let operators = operators(&edited.bytes);
         let count = |operator: &str| operators.iter().filter(|there| *there == operator).count();
-        assert!(edited.is_fused, "{name}");
+        assert!(edited.rewritten.is_fused && edited.rewritten.hides, "{name}");
         assert_eq!((count("Attention"), count("Softmax"), count("IsNaN")), (layers, 0, 0), "{name}");
         assert_eq!(count("RotaryEmbedding"), if is_turned { 2 * layers } else { 0 }, "{name}");
         // Projections give what the operations take: what is left is of the mask and the angles.
@@ -58,12 +58,12 @@ fn other_attention_stays_as_it_is() {
     for name in ["gpt2-without-cache", "llama-float16", "llama-int8"] {
         let edited = edit(&fixture(name), Rewrites::All).unwrap();
         assert!(
-            !edited.is_fused && operators(&edited.bytes).iter().any(|there| there == "Softmax"),
+            !edited.rewritten.is_fused && operators(&edited.bytes).iter().any(|there| there == "Softmax"),
             "{name}"
         );
     }
     let edited = edit(&fixture("llama"), Rewrites::Fewer).unwrap();
-    assert!(!edited.is_fused && edited.selects_logits);
+    assert!(!edited.rewritten.is_fused && edited.rewritten.selects_logits);
 }
 
 #[test]
