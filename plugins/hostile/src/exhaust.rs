@@ -11,6 +11,8 @@ use serde_json::Value;
 /// One line of a flood, line break not among it.
 const LINE_BYTES: usize = 1023;
 
+/// A function of its own, so that a backtrace names it.
+#[inline(never)]
 pub(crate) fn spin() -> ! {
     let mut turns = 0_u64;
     loop {

@@ -115,6 +115,7 @@ pub(crate) fn score(
 ) -> Result<Vec<Scores>> {
     let past_length = past.map_or(0, |past| past.length);
     let forks = network.forks()
+        && families.iter().any(|family| family.branches.len() > 1)
         && (families.iter().zip(kept)).all(|(family, &kept)| fits_one_run(family.length(true) - kept));
     let heads: Vec<Head> =
         families.iter().zip(kept).map(|(family, &kept)| family.head(kept, forks)).collect();
