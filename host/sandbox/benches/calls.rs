@@ -77,8 +77,7 @@ async fn instantiate(components: &[PathBuf]) {
     }
 }
 
-/// One solve in a fresh instance with one question to the model, one after the other, here and by bare wasmtime. Here each
-/// goes to a thread of the guests' and comes back.
+/// One solve in a fresh instance with one question to the model, one after the other, here and by bare wasmtime.
 async fn compare_calls(ours: &Arc<dyn LoadedPlugin>, bare: &Bare) {
     let (text, call, sample) = one_question();
     let mut rounds = Vec::new();

@@ -19,6 +19,11 @@ impl Fork {
         Self { leaves, trunk }
     }
 
+    /// Tokens of the trunk.
+    pub(crate) fn trunk(&self) -> usize {
+        self.trunk
+    }
+
     /// The branch of a token and its place in it; none in the trunk.
     pub(crate) fn leaf(&self, index: usize) -> Option<(usize, usize)> {
         self.leaves.get(index.checked_sub(self.trunk)?).copied()

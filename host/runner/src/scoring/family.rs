@@ -78,8 +78,8 @@ impl Family {
         let at_once = if forks { self.branches.len() } else { 1 };
         let branches = self.branches.iter().take(at_once).map(|branch| &branch.ids[..]);
         let ids = [&self.context[kept..]].into_iter().chain(branches.clone()).collect::<Vec<_>>().concat();
-        let trunk = self.context.len() - kept;
-        Head { ids, trunk, fork: Fork::new(trunk, branches.map(<[u32]>::len)) }
+        let fork = Fork::new(self.context.len() - kept, branches.map(<[u32]>::len));
+        Head { ids, fork }
     }
 
     /// The part of the context that can be taken from elsewhere: all but its last token, whose logits are needed.
@@ -91,8 +91,7 @@ impl Family {
 /// New tokens of a family.
 struct Head {
     ids: Vec<u32>,
-    /// Those of the context.
-    trunk: usize,
+    /// The trunk is what is left of the context.
     fork: Fork,
 }
 
@@ -124,7 +123,7 @@ pub(crate) fn score(
             ids: &head.ids,
             past: (0..past_length).map(|slot| i64::from(slot < kept)).collect(),
             place: kept,
-            wanted: (head.trunk - 1..head.ids.len()).collect(),
+            wanted: (head.fork.trunk() - 1..head.ids.len()).collect(),
             fork: forks.then(|| head.fork.clone()),
         })
         .collect();
@@ -133,9 +132,9 @@ pub(crate) fn score(
     let branches = families.iter().map(|family| family.branches.len()).max().unwrap_or(0);
     let follow = branches > 1 && !forks;
     let mut cache = forward(network, &rows, past, follow, &mut |row, number, logits| {
-        let branches = &families[row].branches;
+        let (branches, fork) = (&families[row].branches, &heads[row].fork);
         // What follows the context is told by one position to every branch.
-        let (told, place) = match heads[row].fork.leaf(heads[row].trunk - 1 + number) {
+        let (told, place) = match fork.leaf(fork.trunk() - 1 + number) {
             None => (&branches[..], 0),
             Some((branch, place)) => (&branches[branch..=branch], place + 1),
         };
