@@ -225,6 +225,11 @@ impl Orchestrator {
         self.models.start_loading(model)
     }
 
+    /// Begins to load a model that a benchmark is about to ask for. If it cannot be loaded, the benchmark is told why.
+    pub fn load_ahead(&self, model: &Model) {
+        self.models.load_ahead(model);
+    }
+
     /// Gives back the memory of a model.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::digest::DigestCache;
-use crate::inspection::{blocking, check_digest, describe, digest};
+use crate::inspection::{Description, blocking, check_digest, describe, digest};
 use crate::process::{self, Isolation, ProcessModel};
 use crate::provider::{self, Provider};
 use crate::worker::Command;
@@ -131,6 +131,18 @@ impl OnnxRunner {
         self.config.provider.find().map(drop)
     }
 
+    async fn describe(&self, path: &Path) -> Result<Description> {
+        match &self.config.isolation {
+            Isolation::InProcess => {
+                let path = path.to_owned();
+                blocking(move || describe(&path)).await
+            }
+            Isolation::Process(config) => {
+                process::describe(path, &self.config, config, &self.processes).await
+            }
+        }
+    }
+
     /// The child processes of models.
     pub fn processes(&self) -> Processes {
         self.processes.clone()
@@ -141,16 +153,8 @@ impl OnnxRunner {
 impl ModelRunner for OnnxRunner {
     async fn inspect(&self, path: &Path) -> Result<ModelFacts> {
         let (folder, digests) = (path.to_owned(), Arc::clone(&self.digests));
-        let (digest, bytes) = blocking(move || digest(&folder, &digests)).await?;
-        let description = match &self.config.isolation {
-            Isolation::InProcess => {
-                let path = path.to_owned();
-                blocking(move || describe(&path)).await?
-            }
-            Isolation::Process(config) => {
-                process::describe(path, &self.config, config, &self.processes).await?
-            }
-        };
+        let digested = blocking(move || digest(&folder, &digests));
+        let ((digest, bytes), description) = tokio::try_join!(digested, self.describe(path))?;
         Ok(ModelFacts {
             digest,
             bytes,

@@ -175,13 +175,18 @@ impl WasmSandbox {
         Place::Here { runtime: Arc::clone(&self.runtime), program }
     }
 
-    /// A program that is in memory, or the compiled code of a component.
+    /// A program that is in memory, else the compiled code of a component once it is known to be whole.
     async fn find(&self, digest: &str) -> Result<Place> {
-        if let Guests::Here(loader) = &self.guests {
-            let there = loader.programs().find(digest);
-            if let Some(program) = there {
-                return Ok(self.here(program));
+        let there = match &self.guests {
+            Guests::Here(loader) => loader.programs().find(digest).map(|program| self.here(program)),
+            Guests::Isolated(processes) => {
+                // The process of one that was removed goes on for those that use it, and for nobody else.
+                self.library.admitted(digest)?;
+                processes.find(digest).map(Place::Isolated)
             }
+        };
+        if let Some(place) = there {
+            return Ok(place);
         }
         let (library, wanted) = (Arc::clone(&self.library), digest.to_owned());
         let compiled = self.runtime.spawn(async move { library.find(&wanted).await }).await??;

@@ -85,6 +85,10 @@ impl App {
     /// Registers the models and datasets of the installation and of the data folder. One that is broken is
     /// logged and left out: it must not keep the others from working.
     pub(crate) async fn register_folders(&self) -> Result<()> {
+        tokio::try_join!(self.register_models(), self.register_datasets()).map(drop)
+    }
+
+    async fn register_models(&self) -> Result<()> {
         let roots = [(self.installation.models(), Origin::Bundled), (self.data.models(), Origin::Local)];
         for (root, origin) in roots {
             for path in entries(&root)?.into_iter().filter(|path| path.is_dir()) {
@@ -93,6 +97,10 @@ impl App {
                 }
             }
         }
+        Ok(())
+    }
+
+    async fn register_datasets(&self) -> Result<()> {
         let roots = [(self.installation.datasets(), Origin::Bundled), (self.data.datasets(), Origin::Local)];
         for (root, origin) in roots {
             for path in entries(&root)?.into_iter().filter(|path| path.is_dir()) {

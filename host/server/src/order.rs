@@ -10,7 +10,7 @@ use llm_bench_core::plugin::{Plugin, PluginReference};
 use llm_bench_core::{Error, Json, Result, Row};
 
 use crate::app::App;
-use crate::preset::{DatasetReference, FewShotChoices, TaskPreset};
+use crate::preset::{DatasetReference, FewShotChoices, Preset, TaskPreset};
 
 pub(crate) const DEFAULT_SEED: u64 = 1234;
 pub(crate) const DEFAULT_CONCURRENCY: u32 = 16;
@@ -67,7 +67,16 @@ impl App {
 
     /// The plugin of a preset by its name, else the plugin of that name.
     pub(crate) async fn task(&self, text: &str) -> Result<(Plugin, Option<TaskPreset>)> {
-        match self.preset(text).await? {
+        self.task_of(text, self.preset(text).await?).await
+    }
+
+    /// The plugin of the preset that bears a name, else the plugin of that name.
+    pub(crate) async fn task_of(
+        &self,
+        text: &str,
+        preset: Option<Preset>,
+    ) -> Result<(Plugin, Option<TaskPreset>)> {
+        match preset {
             Some(preset) => self.preset_task(preset.into_task()?).await,
             None => Ok((self.plugin(&text.parse()?).await?, None)),
         }

@@ -85,6 +85,16 @@ impl ModelPool {
         Ok(residence)
     }
 
+    /// Begins to load a model for one who will ask for it, and tells that one alone what is wrong with it.
+    pub(super) fn load_ahead(self: &Arc<Self>, model: &Model) {
+        let (pool, model) = (self.clone(), model.clone());
+        tokio::spawn(async move {
+            if let Err(error) = pool.load_unused(&model).await {
+                tracing::debug!(model = %model.name, ?error, "a model is not loaded ahead");
+            }
+        });
+    }
+
     /// Gives back the memory of a model that nobody uses.
     ///
     /// # Errors

@@ -32,7 +32,13 @@ pub(crate) struct GuestProcesses {
     memory_bytes: u64,
     places: Arc<Semaphore>,
     pub(crate) processes: Processes,
-    living: Mutex<HashMap<String, Arc<GuestProcess>>>,
+    living: Mutex<HashMap<String, Living>>,
+}
+
+/// A process, and the code that it was told to load.
+struct Living {
+    code: PathBuf,
+    process: Arc<GuestProcess>,
 }
 
 /// A plugin whose guests run in a process of their own.
@@ -89,21 +95,28 @@ impl GuestProcesses {
         Ok(program)
     }
 
+    /// A plugin that has a process.
+    pub(crate) fn find(self: &Arc<Self>, digest: &str) -> Option<IsolatedProgram> {
+        let living = self.living();
+        let there = living.get(digest).filter(|there| there.process.ledger.ended().is_none())?;
+        Some(IsolatedProgram { digest: digest.to_owned(), code: there.code.clone(), processes: self.clone() })
+    }
+
     /// The process of a plugin, a new one if the last has ended, which tells then when it is ready.
     fn process(
         &self,
         program: &IsolatedProgram,
     ) -> (Arc<GuestProcess>, Option<oneshot::Receiver<Result<()>>>) {
         let mut living = self.living();
-        living.retain(|_, process| process.ledger.ended().is_none());
-        if let Some(process) = living.get(&program.digest) {
-            return (process.clone(), None);
+        living.retain(|_, there| there.process.ledger.ended().is_none());
+        if let Some(there) = living.get(&program.digest) {
+            return (there.process.clone(), None);
         }
         if living.len() >= MOST {
             // The one that has been idle for the longest; where all have calls, there are more for a while.
-            let idle = living.values().filter_map(|process| Some((process.ledger.idle()?, process)));
-            if let Some((_, process)) = idle.max_by_key(|(idle, _)| *idle) {
-                process.ledger.retire();
+            let idle = living.values().filter_map(|there| Some((there.process.ledger.idle()?, there)));
+            if let Some((_, there)) = idle.max_by_key(|(idle, _)| *idle) {
+                there.process.ledger.retire();
             }
         }
         let setup = Setup {
@@ -116,18 +129,19 @@ impl GuestProcesses {
         let (process, readiness) =
             GuestProcess::start(name, self.command.clone(), setup, self.processes.clone(), &self.runtime);
         let process = Arc::new(process);
-        living.insert(program.digest.clone(), process.clone());
+        let there = Living { code: program.code.clone(), process: process.clone() };
+        living.insert(program.digest.clone(), there);
         (process, Some(readiness))
     }
 
     /// Ends the process of a plugin, unless it has calls.
     pub(crate) fn forget(&self, digest: &str) {
-        if let Some(process) = self.living().get(digest) {
-            process.ledger.retire();
+        if let Some(there) = self.living().get(digest) {
+            there.process.ledger.retire();
         }
     }
 
-    fn living(&self) -> MutexGuard<'_, HashMap<String, Arc<GuestProcess>>> {
+    fn living(&self) -> MutexGuard<'_, HashMap<String, Living>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,7 +175,7 @@ async fn end_idle(processes: Weak<GuestProcesses>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(processes) = processes.upgrade() else { return };
-        processes.living().retain(|_, process| {
+        processes.living().retain(|_, Living { process, .. }| {
             let is_over = process.ledger.idle().is_some_and(|idle| idle >= IDLE) && process.ledger.retire();
             !is_over && process.ledger.ended().is_none()
         });

@@ -58,14 +58,17 @@ async fn prepare(arguments: &RunArguments) -> Result<(App, Work)> {
     let app = App::open(config, CancellationToken::new()).await?;
     let request = arguments.request()?;
     let models = Models::find(&app, arguments).await?;
-    let work = if let Some(Preset::Group(group)) = app.preset(&arguments.task).await? {
+    // While the task and its rows are looked for.
+    app.orchestrator.load_ahead(&models.subject);
+    let preset = app.preset(&arguments.task).await?;
+    let work = if let Some(Preset::Group(group)) = preset {
         if arguments.data_files.path.is_some() {
             let message = "--data-files are for the plugin of one .wasm file, not for those of a group";
             return Err(Error::invalid("data-files-registered", message));
         }
         Work::Group(group::Group::prepare(&app, group, &arguments.dataset, &models, &request).await?)
     } else {
-        let mut order = order(&app, &arguments.dataset, models, request).await?;
+        let mut order = order(&app, preset, &arguments.dataset, models, request).await?;
         order.task = app.with_data_files(order.task, &arguments.data_files).await?;
         Work::One(Box::new(order))
     };
@@ -92,6 +95,7 @@ impl Models {
 
 async fn order(
     app: &App,
+    preset: Option<Preset>,
     datasets: &[String],
     models: Models,
     request: OrderRequest,
@@ -108,7 +112,7 @@ async fn order(
         }
     };
     let request = OrderRequest { dataset, ..request };
-    let (task, preset) = app.task_or_file(&request.task).await?;
+    let (task, preset) = app.task_or_file(&request.task, preset).await?;
     let name = app.dataset_name(&request, preset.as_ref()).await?;
     let split = request.split.as_deref().or_else(|| preset.as_ref()?.split.as_deref());
     let dataset = app.dataset_or_files(&name, split).await?;

@@ -10,7 +10,7 @@ use llm_bench_datasets::is_row_file;
 
 use crate::app::App;
 use crate::bundled::entries;
-use crate::preset::TaskPreset;
+use crate::preset::{Preset, TaskPreset};
 
 /// Marks the content that a component must have, as in `task.wasm@sha256:…`.
 const DIGEST_MARK: &str = "@sha256:";
@@ -75,11 +75,15 @@ impl App {
             .await
     }
 
-    /// A component's file, a preset, or a plugin.
-    pub(super) async fn task_or_file(&self, text: &str) -> Result<(Plugin, Option<TaskPreset>)> {
+    /// A component's file, else the plugin of the preset that bears the name, else a plugin.
+    pub(super) async fn task_or_file(
+        &self,
+        text: &str,
+        preset: Option<Preset>,
+    ) -> Result<(Plugin, Option<TaskPreset>)> {
         match self.component_file(text).await? {
             Some(plugin) => Ok((plugin, None)),
-            None => self.task(text).await,
+            None => self.task_of(text, preset).await,
         }
     }
 
