@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
@@ -33,38 +33,52 @@ use crate::{Error, Result};
 #[schemars(description = "A Jinja template over the row.")]
 pub struct Template {
     source: Arc<str>,
-    environment: Arc<Environment<'static>>,
 }
 
-/// The one template of an environment.
-const NAME: &str = "template";
+/// All compiled templates, each by its own text. An environment has a hundred filters and tests of its own: making one
+/// takes longer than most templates take to compile and to fill.
+static COMPILED: LazyLock<Mutex<Arc<Environment<'static>>>> =
+    LazyLock::new(|| Mutex::new(Arc::new(environment())));
+
+/// They are whole after a panic too: a template is there or it is not.
+fn compiled() -> MutexGuard<'static, Arc<Environment<'static>>> {
+    COMPILED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An environment without templates.
+fn environment() -> Environment<'static> {
+    let syntax =
+        SyntaxConfig::builder().keep_trailing_newline(true).build().expect("the delimiters are Jinja's");
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_syntax(syntax);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_debug(true);
+    environment.set_formatter(|output, state, value| match value.kind() {
+        ValueKind::Bool if value.is_true() => Ok(output.write_str("True")?),
+        ValueKind::Bool => Ok(output.write_str("False")?),
+        ValueKind::None => Ok(output.write_str("None")?),
+        _ => escape_formatter(output, state, value),
+    });
+    environment.set_unknown_method_callback(python_method);
+    environment.add_filter("regex_replace", regex_replace);
+    environment
+}
 
 impl Template {
-    /// Compiles a template.
+    /// Compiles a template, and keeps it as long as the plugin's instance lives.
     ///
     /// # Errors
     /// `invalid-config`, with the line, where it is no template.
-    #[expect(clippy::missing_panics_doc, reason = "the default delimiters are valid")]
     pub fn parse(source: &str) -> Result<Self> {
-        let syntax =
-            SyntaxConfig::builder().keep_trailing_newline(true).build().expect("the delimiters are Jinja's");
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        environment.set_syntax(syntax);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_debug(true);
-        environment.set_formatter(|output, state, value| match value.kind() {
-            ValueKind::Bool if value.is_true() => Ok(output.write_str("True")?),
-            ValueKind::Bool => Ok(output.write_str("False")?),
-            ValueKind::None => Ok(output.write_str("None")?),
-            _ => escape_formatter(output, state, value),
-        });
-        environment.set_unknown_method_callback(python_method);
-        environment.add_filter("regex_replace", regex_replace);
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(|error| Error::invalid_config(format!("template: {error:#}", error = Brief(&error))))?;
-        Ok(Self { source: source.into(), environment: Arc::new(environment) })
+        let mut compiled = compiled();
+        if compiled.get_template(source).is_err() {
+            // Who fills a template at this moment goes on with the environment that there was.
+            Arc::make_mut(&mut compiled).add_template_owned(source.to_owned(), source.to_owned()).map_err(
+                |error| Error::invalid_config(format!("template: {error:#}", error = Brief(&error))),
+            )?;
+        }
+        Ok(Self { source: source.into() })
     }
 
     /// Fills the template with a row: an object whose entries are the template's variables.
@@ -74,7 +88,8 @@ impl Template {
     #[expect(clippy::missing_panics_doc, reason = "the template was added when it was parsed")]
     pub fn render(&self, row: &impl Serialize) -> Result<String> {
         let variables = Value::from(Serde(row));
-        let template = self.environment.get_template(NAME).expect("parse adds the template");
+        let compiled = Arc::clone(&compiled());
+        let template = compiled.get_template(&self.source).expect("parse adds the template");
         template.render(&variables).map_err(|error| {
             let columns = variables.try_iter().map_or_else(
                 |_| String::new(),
