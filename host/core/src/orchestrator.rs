@@ -15,6 +15,7 @@ mod rehearse;
 mod replay;
 mod rescore;
 mod sample;
+mod saver;
 mod verify;
 mod worker;
 

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::lease::{Claim, Interruptions, LeaseKeeper};
 use super::own_task::in_own_task;
 use super::sample::{SampleRunner, Trial};
+use super::saver::Saver;
 use super::{Event, Orchestrator};
 use crate::benchmark::{Benchmark, Lease, Progress, Status};
 use crate::dataset::RowResult;
@@ -23,10 +24,6 @@ use crate::{Error, Result};
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest wait for a reading of the hardware.
 const READING_PATIENCE: Duration = Duration::from_secs(1);
-/// Finished samples written at once, at most.
-const FLUSH_SAMPLES: usize = 64;
-/// Finished samples are written once they hold so many bytes, however few they are.
-const FLUSH_BYTES: u64 = 16 << 20;
 /// A benchmark that is bound to fail is stopped early only after so many failures, so that a person sees more
 /// than the first of them.
 const EVIDENCE: u64 = 32;
@@ -122,19 +119,15 @@ impl Orchestrator {
 struct Execution<'a> {
     orchestrator: &'a Orchestrator,
     benchmark: &'a Benchmark,
-    claim: Claim,
     stop: &'a CancellationToken,
     lease: LeaseKeeper,
     /// Ends samples in flight.
     cancel: CancellationToken,
     readings: watch::Receiver<HardwareReading>,
-    unsaved_samples: Vec<SampleRecord>,
-    /// What these hold, about.
-    unsaved_bytes: u64,
-    unsaved_readings: Vec<HardwareReading>,
+    saver: Saver,
     /// Whether a reading was taken since the samples began.
     was_watched: bool,
-    saved_at: Instant,
+    /// Of what is written.
     progress: Progress,
 }
 
@@ -149,16 +142,12 @@ impl<'a> Execution<'a> {
         Self {
             orchestrator,
             benchmark,
-            claim,
             stop,
             lease,
             cancel: CancellationToken::new(),
             readings: orchestrator.ports.hardware.readings(),
-            unsaved_samples: Vec::new(),
-            unsaved_bytes: 0,
-            unsaved_readings: Vec::new(),
+            saver: Saver::new(orchestrator.ports.benchmarks.clone(), claim),
             was_watched: false,
-            saved_at: Instant::now(),
             progress: benchmark.progress,
         }
     }
@@ -175,7 +164,7 @@ impl<'a> Execution<'a> {
         let finished = finished.map_err(Trouble::Store)?;
         let recorded = self.recorded_rows().await.map_err(Trouble::Store)?;
         let rows = self.unfinished_rows(finished, recorded);
-        self.saved_at = Instant::now();
+        self.saver.begin();
         self.readings.mark_unchanged();
         let driven = self.drive(&Arc::new(runner), rows).await;
         if !matches!(driven, Ok(End::LeaseLost)) {
@@ -183,6 +172,10 @@ impl<'a> Execution<'a> {
             self.save().await?;
             self.await_a_reading().await;
             self.save().await?;
+            if self.saver.is_writing() {
+                let written = self.saver.written().await;
+                self.advance(written)?;
+            }
         }
         let is_complete = self.progress.finished() == self.progress.total;
         let end = match driven? {
@@ -238,7 +231,8 @@ impl<'a> Execution<'a> {
                         self.take(trial.record).await?;
                     }
                 }
-                _ = tick.tick() => self.save().await?,
+                written = self.saver.written() => self.advance(written)?,
+                _ = tick.tick(), if !self.saver.is_writing() => self.save().await?,
                 row = rows.next(), if end.is_none() && in_flight.len() < concurrency => match row {
                     Some(row) => {
                         let row = row.map_err(Trouble::Benchmark)?;
@@ -308,41 +302,31 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Keeps a finished sample, and writes what is finished once that is much.
+    /// Keeps a finished sample, and has what is finished written once that is much.
     async fn take(&mut self, record: SampleRecord) -> Result<(), Trouble> {
-        self.unsaved_bytes += record.bytes();
-        self.unsaved_samples.push(record);
-        if self.unsaved_samples.len() >= FLUSH_SAMPLES || self.unsaved_bytes >= FLUSH_BYTES {
+        if self.saver.add(record) {
             self.save().await?;
         }
         Ok(())
     }
 
-    /// Writes what is finished, and tells how far the benchmark is.
+    /// Has what is finished written. It waits for the write before, so that what is finished does not pile up.
     async fn save(&mut self) -> Result<(), Trouble> {
         if self.readings.has_changed().unwrap_or(false) {
-            self.unsaved_readings.push(self.readings.borrow_and_update().clone());
+            self.saver.add_reading(self.readings.borrow_and_update().clone());
             self.was_watched = true;
         }
-        let store = &self.orchestrator.ports.benchmarks;
-        if !self.unsaved_readings.is_empty() {
-            store.record_hardware(self.claim.id, &self.unsaved_readings).await.map_err(Trouble::Store)?;
-            self.unsaved_readings.clear();
+        let written = self.saver.write().await;
+        self.advance(written)
+    }
+
+    /// Tells how far the benchmark is after a write.
+    fn advance(&mut self, written: Result<Option<Progress>>) -> Result<(), Trouble> {
+        if let Some(progress) = written.map_err(Trouble::Store)? {
+            self.progress = progress;
+            let event = Event { id: self.benchmark.id, status: Status::Running, progress };
+            let _ = self.orchestrator.events.send(event);
         }
-        if self.unsaved_samples.is_empty() {
-            return Ok(());
-        }
-        let active_ms = u64::try_from(self.saved_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        // The rest of a millisecond counts at the next time.
-        self.saved_at += Duration::from_millis(active_ms);
-        self.progress = store
-            .record_samples(self.claim.id, self.claim.worker, &self.unsaved_samples, active_ms)
-            .await
-            .map_err(Trouble::Store)?;
-        self.unsaved_samples.clear();
-        self.unsaved_bytes = 0;
-        let event = Event { id: self.benchmark.id, status: Status::Running, progress: self.progress };
-        let _ = self.orchestrator.events.send(event);
         Ok(())
     }
 }

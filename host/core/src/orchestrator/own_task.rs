@@ -8,13 +8,30 @@ use tokio_util::task::AbortOnDropHandle;
 /// Does work in a task of its own: a guest computes on the thread that asks for it, so that samples which share a task
 /// would share a core. The work ends with whoever waits for it, and its panic is theirs.
 pub(super) async fn in_own_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match AbortOnDropHandle::new(tokio::spawn(work)).await {
-        Ok(output) => output,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            // The runtime ends, and whoever waits with it.
-            Err(_) => pending().await,
-        },
+    OwnTask::start(work).join().await
+}
+
+/// Work in a task of its own, which ends with this.
+pub(super) struct OwnTask<T>(AbortOnDropHandle<T>);
+
+impl<T: Send + 'static> OwnTask<T> {
+    pub(super) fn start(work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(AbortOnDropHandle::new(tokio::spawn(work)))
+    }
+
+    /// What comes of it, once; who waits may give up and wait again.
+    ///
+    /// # Panics
+    /// When the work does.
+    pub(super) async fn join(&mut self) -> T {
+        match (&mut self.0).await {
+            Ok(output) => output,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends, and whoever waits with it.
+                Err(_) => pending().await,
+            },
+        }
     }
 }
 
