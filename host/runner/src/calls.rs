@@ -1,6 +1,7 @@
 //! The calls that a model's thread has taken, and their answers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use llm_bench_core::model::{LogLikelihood, ModelAnswer, ModelRequest, ModelResponse, Timings, TokenUsage};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::count;
 use crate::generation::{Outcome, Phases};
+use crate::lanes::AtHand;
 use crate::scoring::RowScore;
 
 /// A call on its way to the model's thread. Request and answer are plain data; the rest belongs to the channel.
@@ -18,6 +20,8 @@ pub(crate) struct Command {
     pub(crate) cancel: CancellationToken,
     pub(crate) queued: Instant,
     pub(crate) answer: oneshot::Sender<Result<ModelAnswer>>,
+    /// Where several threads serve the model.
+    pub(crate) at_hand: Option<Arc<AtHand>>,
 }
 
 /// One request of a call: what is computed once may answer several.

@@ -14,6 +14,7 @@ mod generation;
 mod graph;
 mod graph_file;
 mod inspection;
+mod lanes;
 mod network;
 mod oracle;
 mod prefix;

@@ -202,7 +202,8 @@ struct OnnxModel {
 impl LoadedModel for OnnxModel {
     async fn answer(&self, request: ModelRequest, cancel: CancellationToken) -> Result<ModelAnswer> {
         let (answer, answered) = oneshot::channel();
-        let command = Command { request, cancel: cancel.clone(), queued: Instant::now(), answer };
+        let queued = Instant::now();
+        let command = Command { request, cancel: cancel.clone(), queued, answer, at_hand: None };
         self.commands.send(command).map_err(|_| thread::failed(&self.name))?;
         tokio::select! {
             biased;

@@ -1,14 +1,14 @@
 //! The threads of a model, and the channel to them.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 
 use llm_bench_core::{Error, Result};
 use tokio::sync::oneshot;
 
 use crate::engine::Engine;
+use crate::lanes::Lanes;
 use crate::provider::Provider;
 use crate::runner::{Execution, RunnerConfig};
 use crate::runtime;
@@ -63,21 +63,10 @@ pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf, bytes: u64)
             ways.push(way);
         }
         if ready.send(Ok(())).is_ok() {
-            distribute(&received, &ways);
+            Lanes::new(ways).distribute(&received);
         }
     })?;
     Ok((commands, opened))
-}
-
-/// Hands each call to a lane; equal calls to the same one, which computes them once.
-fn distribute(commands: &Receiver<Command>, lanes: &[Sender<Command>]) {
-    while let Ok(command) = commands.recv() {
-        let mut hasher = DefaultHasher::new();
-        command.request.hash_texts(&mut hasher);
-        let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0);
-        // The caller of a call that is dropped is told that the thread failed.
-        let _ = lanes[lane].send(command);
-    }
 }
 
 fn start_lane(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started> {

@@ -95,7 +95,7 @@ impl Listener {
                     let (answer, answered) = oneshot::channel();
                     let cancel = CancellationToken::new();
                     lock(&self.cancels).insert(id, cancel.clone());
-                    let command = Command { request, cancel, queued: Instant::now(), answer };
+                    let command = Command { request, cancel, queued: Instant::now(), answer, at_hand: None };
                     // Without its thread the process is of no use: the parent fails its calls and starts another.
                     if self.commands.send(command).is_err() || self.calls.send((id, answered)).is_err() {
                         pipes::end_now();
