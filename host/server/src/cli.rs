@@ -4,6 +4,7 @@ mod compare;
 mod data_files;
 mod demo;
 mod doctor;
+mod exit;
 mod limit_arguments;
 mod list;
 mod model_arguments;
@@ -23,9 +24,9 @@ mod verify;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use exit::ExitCode;
 use llm_bench_core::{Error, ErrorKind, Result};
 use tracing_subscriber::EnvFilter;
 
@@ -218,12 +219,11 @@ pub fn main(arguments: Arguments) -> ExitCode {
             output::complain(&error.message);
             tracing::debug!(?error);
             match error.kind {
-                // Nothing was executed yet: what was asked for is wrong.
                 ErrorKind::Invalid
                 | ErrorKind::NotFound
                 | ErrorKind::Unsupported
                 | ErrorKind::TooLarge
-                | ErrorKind::Denied => ExitCode::from(2),
+                | ErrorKind::Denied => ExitCode::MISUSE,
                 _ => ExitCode::FAILURE,
             }
         }

@@ -1,20 +1,19 @@
 //! `llm-bench`: measures language models on this machine.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use llm_bench_server::cli::{self, Arguments, Command};
 
-fn main() -> ExitCode {
+fn main() {
     keep_onnxruntime_quiet();
     let arguments = Arguments::parse();
-    match &arguments.command {
+    let code = match &arguments.command {
         // Before any thread is started: these children narrow what they may take.
         Command::CompilePlugin(paths) => cli::compile_plugin(paths),
         Command::RunModel => cli::run_model(),
         Command::RunGuests => cli::run_guests(),
         _ => cli::main(arguments),
-    }
+    };
+    code.leave()
 }
 
 /// ONNX Runtime would keep a database of what is run in the user's cache, to be uploaded to its makers.

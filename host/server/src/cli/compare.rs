@@ -1,11 +1,10 @@
 //! `llm-bench benchmarks compare`.
 
 use std::fmt::Write;
-use std::process::ExitCode;
 
 use llm_bench_core::{Result, comparison};
 
-use super::{CommonArguments, OutputFormat, list, output, table};
+use super::{CommonArguments, ExitCode, OutputFormat, list, output, table};
 use crate::view::{ComparedView, ComparisonView, MetricComparisonView};
 
 pub(super) async fn compare(first: &str, second: &str, common: &CommonArguments) -> Result<ExitCode> {

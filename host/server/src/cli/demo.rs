@@ -2,15 +2,13 @@
 
 mod client;
 
-use std::process::ExitCode;
-
 use indicatif::{MultiProgress, ProgressBar};
 use llm_bench_core::{Error, Result};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::serve::Server;
-use super::{output, run, stop, table, verify};
+use super::{ExitCode, output, run, stop, table, verify};
 use crate::app::AppConfig;
 use crate::installation::Installation;
 use crate::view::BenchmarkView;

@@ -1,13 +1,11 @@
 //! `llm-bench doctor`: what was found, and what is missing.
 
-use std::process::ExitCode;
-
 use llm_bench_core::Result;
 use llm_bench_process::confinement;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommonArguments, OutputFormat, output, table};
+use super::{CommonArguments, ExitCode, OutputFormat, output, table};
 use crate::app::{App, AppConfig};
 use crate::view::HardwareInfoView;
 

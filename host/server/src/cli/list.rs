@@ -1,14 +1,12 @@
 //! `llm-bench models|datasets|plugins|presets|benchmarks list|show`.
 
-use std::process::ExitCode;
-
 use llm_bench_core::benchmark::BenchmarkFilter;
 use llm_bench_core::{Json, Result};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::sandbox_arguments::SandboxArguments;
-use super::{CommonArguments, ListAction, OutputFormat, output, table};
+use super::{CommonArguments, ExitCode, ListAction, OutputFormat, output, table};
 use crate::app::{App, AppConfig, SandboxProcess};
 use crate::view::{BenchmarkView, DatasetView, ModelView, PluginView, PresetView, SourceView};
 

@@ -5,10 +5,10 @@ mod new;
 mod report;
 mod run;
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 use llm_bench_core::Result;
+
+use super::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct PluginArguments {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use llm_bench_core::audit::Actor;
@@ -14,7 +13,7 @@ use llm_bench_core::{Error, Result};
 
 use super::data_files::{DataFilesArchive, DataFilesArgument};
 use super::sandbox_arguments::SandboxArguments;
-use super::{CommonArguments, ListAction, list, output};
+use super::{CommonArguments, ExitCode, ListAction, list, output};
 use crate::app::App;
 use crate::view::{BenchmarkView, BlockView, PluginView};
 

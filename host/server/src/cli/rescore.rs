@@ -1,7 +1,6 @@
 //! `llm-bench rescore`.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use clap::Args;
 use llm_bench_core::orchestrator::{NewRescore, Settings};
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::model_arguments::ModelArguments;
 use super::sandbox_arguments::SandboxArguments;
-use super::{DataArguments, RecordArguments, run, sources, stop};
+use super::{DataArguments, ExitCode, RecordArguments, run, sources, stop};
 use crate::app::{App, AppConfig};
 
 #[derive(Debug, Args)]

@@ -3,28 +3,24 @@
 mod arguments;
 mod group;
 mod progress;
+mod samples;
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use llm_bench_core::benchmark::{Benchmark, Status};
-use llm_bench_core::id::BenchmarkId;
 use llm_bench_core::model::{Model, Origin};
 use llm_bench_core::orchestrator::{NewBenchmark, Settings};
-use llm_bench_core::{Error, Json, Result};
+use llm_bench_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{OutputFormat, output, stop, table};
+use super::{ExitCode, OutputFormat, output, stop, table};
 use crate::app::{App, AppConfig};
 use crate::order::OrderRequest;
 use crate::preset::Preset;
-use crate::view::{BenchmarkView, SampleView};
+use crate::view::BenchmarkView;
 
 pub(super) use arguments::{ResultArguments, RunArguments, part};
 pub(super) use progress::style as progress_style;
-
-/// Samples read back at once for the samples file.
-const SAMPLES_PAGE: u32 = 200;
 
 /// What is to be run.
 enum Work {
@@ -150,7 +146,7 @@ pub(super) async fn report(app: &App, benchmark: Benchmark, arguments: &ResultAr
     let code = report_metrics(benchmark, arguments)?;
     if let Some(path) = &arguments.samples {
         let mut file = output::ResultFile::create(path)?;
-        write_samples(app, id, None, &mut file).await?;
+        samples::write(app, id, None, &mut file).await?;
         file.finish()?;
     }
     Ok(code)
@@ -182,31 +178,5 @@ impl ResultArguments {
     pub(super) fn check_writable(&self) -> Result<()> {
         let paths = [&self.output, &self.samples];
         paths.into_iter().flatten().try_for_each(|path| output::ResultFile::create(path).map(drop))
-    }
-}
-
-/// Appends the samples of a benchmark, a line each; those of a group's member bear its name.
-async fn write_samples(
-    app: &App,
-    id: BenchmarkId,
-    preset: Option<&str>,
-    file: &mut output::ResultFile<'_>,
-) -> Result<()> {
-    let mut after = None;
-    loop {
-        let page = app.benchmarks.samples(id, after, SAMPLES_PAGE).await?;
-        for sample in page.items {
-            let mut line = serde_json::to_value(SampleView::from(sample)).map_err(|error| {
-                Error::internal("not-json", "cannot write a sample as JSON").because(error)
-            })?;
-            if let Some(preset) = preset {
-                line["preset"] = Json::from(preset);
-            }
-            file.write(&format!("{line}\n"))?;
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
     }
 }

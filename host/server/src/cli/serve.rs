@@ -1,7 +1,6 @@
 //! `llm-bench serve`.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::model_arguments::ModelArguments;
 use super::sandbox_arguments::SandboxArguments;
-use super::{DataArguments, RecordArguments, output, stop};
+use super::{DataArguments, ExitCode, RecordArguments, output, stop};
 use crate::app::{App, AppConfig};
 use crate::routes::{self, AllowedHosts, Openness};
 

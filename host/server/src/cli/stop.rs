@@ -3,10 +3,7 @@
 use llm_bench_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::output;
-
-/// The exit code of a process that a second signal ended.
-const KILLED: i32 = 130;
+use super::{ExitCode, output};
 
 /// A token that the first signal cancels.
 pub(super) fn on_signal() -> Result<CancellationToken> {
@@ -18,7 +15,7 @@ pub(super) fn on_signal() -> Result<CancellationToken> {
         output::note("stopping: finished work is kept; once more ends at once");
         cancelled.cancel();
         signals.next().await;
-        std::process::exit(KILLED);
+        ExitCode::KILLED.leave();
     });
     Ok(token)
 }

@@ -1,14 +1,12 @@
 //! `llm-bench tokens` and `llm-bench audit`.
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 use llm_bench_core::Result;
 use llm_bench_core::access::Role;
 use llm_bench_core::audit::Actor;
 use llm_bench_core::name::Name;
 
-use super::{CommonArguments, OutputFormat, list, output};
+use super::{CommonArguments, ExitCode, OutputFormat, list, output};
 use crate::view::{AuditEntryView, TokenView};
 
 /// Entries of the audit that a list may show.

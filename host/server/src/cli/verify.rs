@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::process::ExitCode;
 
 use clap::Args;
 use llm_bench_core::verification::Verdict;
 use llm_bench_core::{Error, Result};
 
 use super::sandbox_arguments::SandboxArguments;
-use super::{CommonArguments, OutputFormat, list, output, stop, table};
+use super::{CommonArguments, ExitCode, OutputFormat, list, output, stop, table};
 use crate::view::{FigureView, VerificationView, VerifiedMetricView};
 
 #[derive(Debug, Args)]

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 use llm_bench_core::limits::Limits;
@@ -11,7 +10,7 @@ use llm_bench_core::plugin::{MetricDeclaration, Plugin, gold_columns};
 use llm_bench_core::{Error, Result};
 
 use crate::cli::sandbox_arguments::SandboxArguments;
-use crate::cli::{CommonArguments, OutputFormat, list, output, table};
+use crate::cli::{CommonArguments, ExitCode, OutputFormat, list, output, table};
 use crate::view::{CheckedPluginView, PluginView};
 
 #[derive(Debug, Args)]

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use llm_bench_core::name::Name;
 use llm_bench_core::{Error, Result};
 
 use crate::bundled::{Bundled, entries};
+use crate::cli::ExitCode;
 use crate::cli::output;
 use crate::installation::Installation;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -18,7 +17,7 @@ use crate::cli::data_files::DataFilesArgument;
 use crate::cli::limit_arguments::LimitArguments;
 use crate::cli::model_arguments::ModelArguments;
 use crate::cli::sandbox_arguments::SandboxArguments;
-use crate::cli::{DataArguments, OutputFormat, output, run, sources, stop};
+use crate::cli::{DataArguments, ExitCode, OutputFormat, output, run, sources, stop};
 use crate::order::{DEFAULT_CONCURRENCY, DEFAULT_SEED};
 use crate::view::{RehearsalView, read_answers};
 

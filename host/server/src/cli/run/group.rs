@@ -1,7 +1,6 @@
 //! A group of presets: every member whose data is there, and their metrics together.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use llm_bench_core::benchmark::{Benchmark, Status};
 use llm_bench_core::orchestrator::NewBenchmark;
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Models, RunArguments};
 use crate::app::App;
-use crate::cli::{OutputFormat, output, sources, table};
+use crate::cli::{ExitCode, OutputFormat, output, sources, table};
 use crate::order::OrderRequest;
 use crate::preset::{GroupPreset, TaskPreset};
 use crate::view::{BenchmarkView, GroupView, MemberView, MetricView, SkippedView};
@@ -98,7 +97,7 @@ impl Group {
         if let Some(path) = &arguments.result.samples {
             let mut file = output::ResultFile::create(path)?;
             for (name, benchmark) in &finished {
-                super::write_samples(app, benchmark.id, Some(name), &mut file).await?;
+                super::samples::write(app, benchmark.id, Some(name), &mut file).await?;
             }
             file.finish()?;
         }
