@@ -39,12 +39,23 @@ impl<T: Send + 'static> OwnTask<T> {
 mod tests {
     use std::sync::Arc;
 
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[tokio::test]
     #[should_panic(expected = "of the sample")]
     async fn a_panic_is_the_waiting_ones() {
         in_own_task(async { panic!("of the sample") }).await;
+    }
+
+    #[tokio::test]
+    async fn who_gave_up_waiting_may_wait_again() {
+        let (send, received) = oneshot::channel();
+        let mut task = OwnTask::start(received);
+        assert!(futures::poll!(Box::pin(task.join())).is_pending());
+        send.send(7).unwrap();
+        assert_eq!(task.join().await, Ok(7));
     }
 
     #[tokio::test]
