@@ -19,6 +19,10 @@ use crate::worker::{Command, serve};
 const MOST_LANE_BYTES: u64 = 32 << 20;
 const MOST_LANES: usize = 4;
 
+/// New tokens in one run of such a thread, at most: what they become on their way through a small model stays in the cache
+/// of the core then.
+const MOST_LANE_TOKENS: usize = 256;
+
 /// The way to a model's threads, and the word on how loading it went.
 type Started = (Sender<Command>, oneshot::Receiver<Result<()>>);
 
@@ -40,11 +44,12 @@ pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf, bytes: u64)
         return start_lane(name, config, path);
     }
     let memory_bytes = config.memory_bytes / lanes;
+    let max_batch_tokens = config.max_batch_tokens.min(MOST_LANE_TOKENS);
     let lane = |number: usize| {
         let threads = threads / lanes + usize::from(number < threads % lanes);
         start_lane(
             name,
-            RunnerConfig { threads: Some(threads), memory_bytes, ..config.clone() },
+            RunnerConfig { threads: Some(threads), memory_bytes, max_batch_tokens, ..config.clone() },
             path.clone(),
         )
     };
