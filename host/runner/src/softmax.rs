@@ -1,6 +1,12 @@
 //! Log-softmax over the vocabulary: the inner loop of scoring.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what a loop is inlined into decides which instructions it may use"
+)]
+
 use llm_bench_core::{Error, Result};
+use multiversion::multiversion;
 
 /// Values that are summed side by side: compilers turn loops over them into vector instructions.
 const LANES: usize = 16;
@@ -21,9 +27,7 @@ impl Distribution {
     /// # Errors
     /// `logits-not-a-number` where one is NaN or none is finite.
     pub(crate) fn of(logits: &[f32]) -> Result<Self> {
-        let largest = maximum(logits);
-        let total = total(logits, largest);
-        let arg_max = logits.iter().position(|&logit| logit >= largest);
+        let Sums { largest, total, arg_max } = sums(logits);
         match arg_max {
             Some(arg_max) if total.is_finite() && total > 0.0 => {
                 Ok(Self { largest, log_total: total.ln(), arg_max })
@@ -52,6 +56,24 @@ pub(crate) fn not_a_number() -> Error {
     Error::unsupported("logits-not-a-number", "the model answered with logits that are not numbers")
 }
 
+/// What is computed from all logits of a position.
+struct Sums {
+    largest: f32,
+    /// Σ exp(logit − largest); NaN where a logit is.
+    total: f64,
+    /// The first of the greatest logits; none where all are NaN.
+    arg_max: Option<usize>,
+}
+
+/// Compiled for several kinds of processors, of which the one that it runs on takes its own. All compute the same terms in
+/// the same order, none of them fused, so that results do not depend on the machine.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn sums(logits: &[f32]) -> Sums {
+    let largest = maximum(logits);
+    Sums { largest, total: total(logits, largest), arg_max: first_of(logits, largest) }
+}
+
+#[inline(always)]
 fn maximum(logits: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = logits.as_chunks::<LANES>();
@@ -63,7 +85,15 @@ fn maximum(logits: &[f32]) -> f32 {
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &logit| if logit > most { logit } else { most })
 }
 
-/// Σ exp(logit − largest); NaN where a logit is.
+#[inline(always)]
+fn first_of(logits: &[f32], largest: f32) -> Option<usize> {
+    // All of a block are counted: a branch for each of them would be slower.
+    let has_it = |block: &[f32]| block.iter().filter(|&&logit| logit >= largest).count() > 0;
+    let start = BLOCK * logits.chunks(BLOCK).position(has_it)?;
+    logits[start..].iter().position(|&logit| logit >= largest).map(|place| start + place)
+}
+
+#[inline(always)]
 fn total(logits: &[f32], largest: f32) -> f64 {
     let mut total = 0.0;
     for block in logits.chunks(BLOCK) {
@@ -84,6 +114,7 @@ fn total(logits: &[f32], largest: f32) -> f64 {
 ///
 /// exp(x) = 2ⁿ · exp(r) with n = round(x / ln 2), |r| ≤ ln 2 / 2, and exp(r) by its Taylor polynomial of degree 7, whose
 /// remainder is below 6 · 10⁻⁹ there. Free of branches, so that it is vectorised.
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     /// ln 2 in two parts, the first exact in few bits, so that n · `LN_2_HIGH` is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
@@ -109,7 +140,7 @@ fn exp(x: f32) -> f32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Distribution, exp};
+    use super::{Distribution, exp, first_of, maximum, sums, total};
 
     #[test]
     fn the_log_softmax_is_exact_for_large_logits_too() {
@@ -122,9 +153,11 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_logits_is_the_greatest() {
-        let mut logits = vec![0.0; 100];
-        (logits[40], logits[90]) = (3.0, 3.0);
-        assert_eq!(Distribution::of(&logits).unwrap().arg_max, 40);
+        for first in [0, 40, 511, 512, 1300, 1902] {
+            let mut logits = vec![0.0; 2000];
+            (logits[first], logits[first + 60], logits[1999]) = (3.0, 3.0, 3.0);
+            assert_eq!(Distribution::of(&logits).unwrap().arg_max, first);
+        }
     }
 
     #[test]
@@ -159,6 +192,15 @@ mod tests {
             let exact = f64::from(x).exp();
             let relative = (f64::from(exp(x)) - exact).abs() / exact;
             prop_assert!(relative < 2.5e-7, "exp({x}): {relative}");
+        }
+
+        #[test]
+        fn every_processor_computes_the_same(logits in prop::collection::vec(-90.0_f32..30.0, 1..2000)) {
+            let here = sums(&logits);
+            let largest = maximum(&logits);
+            prop_assert_eq!(here.largest.to_bits(), largest.to_bits());
+            prop_assert_eq!(here.total.to_bits(), total(&logits, largest).to_bits());
+            prop_assert_eq!(here.arg_max, first_of(&logits, largest));
         }
 
         #[test]
