@@ -118,6 +118,15 @@ fn sampled_generations_are_found_by_their_seed() {
 }
 
 #[test]
+fn greedy_generations_are_found_whatever_the_seed() {
+    let data = tempfile::tempdir().unwrap();
+    let greedy = [&SAMPLED[..10], &[r#"{"max_tokens": 6}"#]].concat();
+    let (_, asked) = run_with(data.path(), &greedy, &["--seed", "1"]);
+    let (_, again) = run_with(data.path(), &greedy, &["--seed", "2"]);
+    assert_eq!(cached(&again), calls(&asked).count());
+}
+
+#[test]
 fn another_model_is_asked_itself_whatever_its_name() {
     let data = tempfile::tempdir().unwrap();
     let copy = data.path().join("copy");

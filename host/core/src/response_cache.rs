@@ -15,7 +15,8 @@ use crate::model::{FinishReason, ModelRequest, ModelResponse, TokenUsage};
 pub struct ModelKey([u8; 32]);
 
 /// Names a call by all that its answer depends on: the model, the kind of the call, and the requests with their
-/// settings. The seed is among these, and differs by benchmark seed, row, repeat and call unless a guest chose it.
+/// settings. The seed is among these where a generation draws, and differs by benchmark seed, row, repeat and call unless
+/// a guest chose it.
 ///
 /// It begins with [`ModelKey::prefix`], so that an index has a model's answers side by side; a SHA-256 follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

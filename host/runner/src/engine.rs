@@ -23,7 +23,7 @@ use crate::scoring::{Fit, ScoringRow};
 use crate::settings::ModelSettings;
 use crate::tokenizer::TextTokenizer;
 
-/// What the logits of one batch may take.
+/// What the logits of one batch may take, however large the budget is.
 const MAX_LOGITS_BYTES: usize = 512 << 20;
 
 /// Generations at once, at most: more wait.
@@ -67,7 +67,12 @@ impl Limits {
         let positions = if self.selects_logits { wanted.min(length) } else { length };
         let fits =
             rows <= self.rows && rows * length <= self.run_tokens && rows * positions <= self.logit_positions;
-        slots <= self.slots && (fits || rows == 1)
+        self.allow_slots(slots) && (fits || rows == 1)
+    }
+
+    /// Whether a batch may have so many slots.
+    pub(crate) fn allow_slots(&self, slots: usize) -> bool {
+        slots <= self.slots
     }
 
     /// Whether so many generations may be on their way.
@@ -115,7 +120,7 @@ impl Engine {
         let bytes_per_slot = graph.cache_bytes_per_token().max(1) * 3;
         let limits = Limits {
             run_tokens: config.max_batch_tokens.max(1),
-            logit_positions: (MAX_LOGITS_BYTES / 4 / vocabulary).max(1),
+            logit_positions: ((config.memory_bytes / 4).min(MAX_LOGITS_BYTES) / 4 / vocabulary).max(1),
             selects_logits: network.selects_logits(),
             cuts: graph.can_be_cut(2),
             rows: if graph.padding == Padding::Alone { 1 } else { usize::MAX },
@@ -160,7 +165,7 @@ impl Engine {
     /// # Errors
     /// `memory-budget` for a sequence whose cache alone is larger than the budget.
     pub(crate) fn check_memory(&self, tokens: usize) -> Result<()> {
-        if self.network.graph().continues == Continues::Never || tokens <= self.limits.slots {
+        if self.network.graph().continues == Continues::Never || self.limits.allow_slots(tokens) {
             return Ok(());
         }
         Err(Error::too_large(

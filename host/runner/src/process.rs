@@ -42,7 +42,8 @@ pub struct ProcessConfig {
     /// only mapped, as external data may be, are the page cache's and do not count; copies that the library makes of
     /// weights, to compute faster, do.
     pub memory_bytes: Option<u64>,
-    /// How long a model that has calls, or is being loaded, may take to answer any of them; longer is a hang.
+    /// How long a model that has calls, or is being loaded, may take to answer any of them, and how long one of its threads
+    /// may be at the same piece of work; longer is a hang.
     pub call_deadline: Duration,
 }
 

@@ -17,8 +17,9 @@ use crate::digest::DigestCache;
 use crate::inspection::{Description, blocking, check_digest, describe, digest};
 use crate::process::{self, Isolation, ProcessModel};
 use crate::provider::{self, Provider};
+use crate::runtime;
+use crate::thread::{self, Started};
 use crate::worker::Command;
-use crate::{runtime, thread};
 
 /// What the runner needs to know of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +31,8 @@ pub struct RunnerConfig {
     pub threads: Option<usize>,
     /// New tokens that one run of a model may hold, padding included; a row that is longer runs alone.
     pub max_batch_tokens: usize,
-    /// What a model's KV caches may take, in bytes: half of it for the batches at work, a quarter for prefixes that are
-    /// kept.
+    /// What a model's KV caches and logits may take, in bytes: half of it for the caches of batches at work, a quarter for
+    /// prefixes that are kept, a quarter for the logits of a batch of several rows.
     pub memory_bytes: usize,
     pub execution: Execution,
     /// What computes.
@@ -171,7 +172,8 @@ impl ModelRunner for OnnxRunner {
         match &self.config.isolation {
             Isolation::InProcess => {
                 let (path, bytes) = (model.path.clone(), model.facts.bytes);
-                let (commands, opened) = thread::start(&model.name, self.config.clone(), path, bytes)?;
+                let Started { commands, opened, .. } =
+                    thread::start(&model.name, self.config.clone(), path, bytes)?;
                 opened.await.unwrap_or_else(|_| Err(thread::failed(&model.name)))?;
                 Ok(Arc::new(OnnxModel { name: model.name.clone(), commands }))
             }

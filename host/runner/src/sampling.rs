@@ -31,7 +31,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Without a temperature the model's own default holds: greedy, unless `generation_config.json` says `do_sample`.
-    /// A request without a seed is one with the seed 0. The settings in `extra` are `repetition_penalty` and `truncate`.
+    /// A request without a seed is one with the seed 0, as is every greedy one. The settings in `extra` are `repetition_penalty` and `truncate`.
     ///
     /// # Errors
     /// `invalid-request` naming the field.
@@ -47,7 +47,7 @@ impl Settings {
             top_k: usize::try_from(request.top_k.or(defaults.top_k.filter(|_| is_sampled)).unwrap_or(0))
                 .unwrap_or(usize::MAX),
             repetition_penalty: defaults.repetition_penalty.unwrap_or(1.0),
-            seed: request.seed.unwrap_or(0),
+            seed: request.seed.filter(|_| is_sampled).unwrap_or(0),
             truncates: true,
         };
         for (name, value) in &request.extra {

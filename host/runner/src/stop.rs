@@ -41,13 +41,21 @@ impl Completion {
         Ok(false)
     }
 
-    /// The text without special tokens, cut at the first of `stops`.
+    /// The text without special tokens, [cut](cut) at `stops`.
     pub(crate) fn text(&self, stops: &[String], tokenizer: &TextTokenizer) -> Result<String> {
         let mut text = tokenizer.decode(&self.ids, true)?;
-        if let Some(end) = stops.iter().filter_map(|stop| text.find(stop.as_str())).min() {
+        cut(&mut text, stops);
+        Ok(text)
+    }
+}
+
+/// Cuts a text at one stop string after the other, as the reference does: of those that overlap in the text, the one that
+/// comes first in the list decides.
+fn cut(text: &mut String, stops: &[String]) {
+    for stop in stops {
+        if let Some(end) = text.find(stop.as_str()) {
             text.truncate(end);
         }
-        Ok(text)
     }
 }
 
@@ -63,7 +71,22 @@ fn keep_end(mut text: String, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::keep_end;
+    use super::{cut, keep_end};
+
+    #[test]
+    fn a_text_is_cut_at_one_stop_string_after_the_other() {
+        let cut = |text: &str, stops: &[&str]| {
+            let mut text = text.to_owned();
+            cut(&mut text, &stops.iter().map(|&stop| stop.to_owned()).collect::<Vec<_>>());
+            text
+        };
+        assert_eq!(cut("one\n\ntwo.", &[".", "\n"]), "one");
+        assert_eq!(cut("one", &["two"]), "one");
+        // The first takes a part of what the second would have found earlier.
+        assert_eq!(cut("4\nQuestion: 5", &["Question:", "\nQuestion:"]), "4\n");
+        assert_eq!(cut("x abc", &["bc", "abc"]), "x a");
+        assert_eq!(cut("x abc", &["abc", "bc"]), "x ");
+    }
 
     #[test]
     fn the_end_of_a_text_is_kept_in_whole_characters() {

@@ -12,7 +12,7 @@ use crate::lanes::Lanes;
 use crate::provider::Provider;
 use crate::runner::{Execution, RunnerConfig};
 use crate::runtime;
-use crate::worker::{Command, serve};
+use crate::worker::{Command, Turn, serve};
 
 /// Models up to this size, in bytes of all their files, are loaded once for each thread that they may use: their operators
 /// are too short to be shared by threads, so that each thread runs batches of its own.
@@ -23,8 +23,15 @@ const MOST_LANES: usize = 4;
 /// of the core then.
 const MOST_LANE_TOKENS: usize = 256;
 
-/// The way to a model's threads, and the word on how loading it went.
-type Started = (Sender<Command>, oneshot::Receiver<Result<()>>);
+/// A model's threads, which may still be loading it.
+pub(crate) struct Started {
+    /// The way to them.
+    pub(crate) commands: Sender<Command>,
+    /// The word on how loading went.
+    pub(crate) opened: oneshot::Receiver<Result<()>>,
+    /// What each of them is at.
+    pub(crate) turns: Vec<Turn>,
+}
 
 /// Starts the threads, which load the library and the model, say how that went, and serve calls until every sender is
 /// gone. Calls may be sent before the model is loaded.
@@ -54,34 +61,37 @@ pub(crate) fn start(name: &str, config: RunnerConfig, path: PathBuf, bytes: u64)
         )
     };
     let started: Vec<Started> = (0..lanes).map(lane).collect::<Result<_>>()?;
+    let turns = started.iter().flat_map(|lane| lane.turns.clone()).collect();
     let (commands, received) = channel::<Command>();
     let (ready, opened) = oneshot::channel();
     let model = name.to_owned();
     spawn(format!("model {name}"), move || {
         let mut ways = Vec::new();
-        for (way, opened) in started {
+        for Started { commands, opened, .. } in started {
             if let Err(error) = opened.blocking_recv().unwrap_or_else(|_| Err(failed(&model))) {
                 // Nobody waits for a model whose loading was given up.
                 let _ = ready.send(Err(error));
                 return;
             }
-            ways.push(way);
+            ways.push(commands);
         }
         if ready.send(Ok(())).is_ok() {
             Lanes::new(ways).distribute(&received);
         }
     })?;
-    Ok((commands, opened))
+    Ok(Started { commands, opened, turns })
 }
 
 fn start_lane(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started> {
     let (commands, received) = channel::<Command>();
     let (ready, opened) = oneshot::channel();
+    let turn = Turn::default();
+    let turns = vec![turn.clone()];
     let open = move || Engine::open(&runtime::load(&config.library)?, &path, &config);
     spawn(format!("model {name}"), move || match open() {
         Ok(mut engine) => {
             if ready.send(Ok(())).is_ok() {
-                serve(&mut engine, &received);
+                serve(&mut engine, &received, &turn);
             }
         }
         Err(error) => {
@@ -89,7 +99,7 @@ fn start_lane(name: &str, config: RunnerConfig, path: PathBuf) -> Result<Started
             let _ = ready.send(Err(error));
         }
     })?;
-    Ok((commands, opened))
+    Ok(Started { commands, opened, turns })
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {

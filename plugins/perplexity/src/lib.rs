@@ -66,7 +66,7 @@ impl Plugin for Perplexity {
 
 impl Solver for Perplexity {
     fn solve(context: &Context<Self>, sample: &Sample<Self>) -> Result<Solution> {
-        let text = text(&context.config, &sample.input)?;
+        let text = sample.input.text(&context.config.text)?;
         let text = context.config.detokenizer.apply(text);
         let likelihoods = Model::open("subject")?.log_likelihood_rolling([text])?;
         let [likelihood] = &likelihoods[..] else {
@@ -87,7 +87,7 @@ impl Scorer for Perplexity {
         solution: &Solution,
         _target: &Row,
     ) -> Result<Vec<Measurement>> {
-        let text = text(&context.config, &sample.input)?;
+        let text = sample.input.text(&context.config.text)?;
         let Detail { log_likelihood, .. } = solution.detail_as()?;
         let measure =
             |metric, units| Measurement { weight: units, ..Measurement::of(metric, log_likelihood) };
@@ -98,13 +98,6 @@ impl Scorer for Perplexity {
             measure("byte_perplexity", bytes),
             measure("bits_per_byte", bytes),
         ])
-    }
-}
-
-fn text<'r>(config: &Config, input: &'r Row) -> Result<&'r str> {
-    match input.text(&config.text)? {
-        "" => Err(Error::invalid_sample(format!("column `{}`: the text is empty", config.text))),
-        text => Ok(text),
     }
 }
 
@@ -152,10 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_text_is_refused_by_the_columns_name() {
+    fn a_row_without_the_column_is_refused_by_its_name() {
         let refuse = |input| Case { input, ..Case::default() }.solve::<Perplexity>().unwrap_err().message;
         assert_eq!(refuse(json!({"page": "x"})), "column `text`: missing; the row has `page`");
-        assert_eq!(refuse(json!({"text": ""})), "column `text`: the text is empty");
+    }
+
+    #[test]
+    fn an_empty_text_counts_as_the_reference_counts_it() {
+        let _subject = testing::bind("subject", Half);
+        let case = Case { input: json!({"text": ""}), ..Case::default() };
+        let measured = case.score::<Perplexity>(&case.solve::<Perplexity>().unwrap()).unwrap();
+        let counted = measured.iter().map(|measurement| (measurement.value, measurement.weight));
+        // Split at white space, it is one empty word.
+        assert_eq!(counted.collect::<Vec<_>>(), [(Some(0.0), 1.0), (Some(0.0), 0.0), (Some(0.0), 0.0)]);
     }
 
     #[test]

@@ -55,10 +55,17 @@ pub struct Sampling {
     pub top_p: Option<f32>,
     pub top_k: Option<u32>,
     pub seed: Option<u64>,
-    /// The text ends before the first occurrence of any of these.
+    /// The text ends before the first occurrence of any of these. Where they overlap in it, the first in the list decides.
     pub stop: Vec<String>,
     /// Further settings by name; an unknown one is an error.
     pub extra: Vec<(String, String)>,
+}
+
+impl Sampling {
+    /// Whether nothing is drawn, whatever the model's own defaults are: no seed makes a difference then.
+    pub fn is_greedy(&self) -> bool {
+        self.temperature == Some(0.0)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -58,7 +58,7 @@ pub(super) struct Recorder {
     phase: Phase,
     /// What answers for the parts that no model plays.
     record: Option<Arc<RecordedCalls>>,
-    /// Seeds generations whose guest left the seed to the host, so that a benchmark repeats.
+    /// Seeds generations that draw and whose guest left the seed to the host, so that a benchmark repeats.
     seed: u64,
     calls: Mutex<Vec<ModelCall>>,
     /// The first request that the record has no answer to.
@@ -180,8 +180,11 @@ impl Recorder {
         let ModelRequest::Generate(requests) = request else { return };
         let occurrence = self.calls.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
         for (position, request) in requests.iter_mut().enumerate() {
-            let derived = host_seed(self.seed, occurrence, position as u64);
-            request.sampling.seed.get_or_insert(derived);
+            // Without a draw equal requests stay equal: they are computed once, and found in the record again.
+            if !request.sampling.is_greedy() {
+                let derived = host_seed(self.seed, occurrence, position as u64);
+                request.sampling.seed.get_or_insert(derived);
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Whether a child still works: judged by its answers, and by the processor time that it says it used.
+//! Whether a child still works: judged by its answers, and by what it says of its threads: the processor time that they used,
+//! and for how long one has been at the same piece of work.
 
 use std::time::{Duration, Instant};
 
@@ -26,21 +27,33 @@ pub(super) struct Activity {
     computed: Instant,
     /// Processor time used when it was last seen computing.
     processor: Duration,
+    /// For how long one of its threads had been at the same piece of work, as it said last. Others may answer meanwhile.
+    turn: Duration,
+    /// When there was nothing to do, or nobody looked, the last time.
+    restarted: Instant,
 }
 
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
-        Self { answered: now, computed: now, processor: Duration::ZERO }
+        Self { answered: now, computed: now, processor: Duration::ZERO, turn: Duration::ZERO, restarted: now }
     }
 
-    /// It answered, or there was nothing to do until now.
+    /// There was nothing to do until now, or nobody looked.
     pub(super) fn restart(&mut self, now: Instant) {
+        self.answered(now);
+        self.turn = Duration::ZERO;
+        self.restarted = now;
+    }
+
+    pub(super) fn answered(&mut self, now: Instant) {
         self.answered = now;
         self.computed = now;
     }
 
-    /// It says how much processor time it has used so far.
-    pub(super) fn alive(&mut self, processor: Duration, now: Instant) {
+    /// It says how much processor time it has used so far, and for how long a thread has been at the same piece of work.
+    pub(super) fn alive(&mut self, processor: Duration, turn: Duration, now: Instant) {
+        // Both may have stood still before that.
+        self.turn = turn.min(now.duration_since(self.restarted));
         if processor.saturating_sub(self.processor) >= COMPUTING {
             self.processor = processor;
             self.computed = now;
@@ -52,6 +65,8 @@ impl Activity {
         let silence = silence(call_deadline);
         if now.duration_since(self.answered) >= call_deadline {
             Some(format!("it answered no call for {} s", call_deadline.as_secs_f32()))
+        } else if self.turn >= call_deadline {
+            Some(format!("one of its threads got on with nothing for {} s", self.turn.as_secs_f32()))
         } else if now.duration_since(self.computed) >= silence {
             Some(format!("it neither answered nor computed for {} s", silence.as_secs_f32()))
         } else {
@@ -72,7 +87,7 @@ mod tests {
         let mut activity = Activity::new(start);
         for second in 0..3600 {
             let now = start + Duration::from_secs(second);
-            activity.alive(Duration::from_secs(second), now);
+            activity.alive(Duration::from_secs(second), Duration::ZERO, now);
             assert_eq!(activity.overdue(HOUR, now), None, "after {second} s");
         }
         assert!(activity.overdue(HOUR, start + HOUR).unwrap().contains("3600 s"));
@@ -84,13 +99,31 @@ mod tests {
     fn who_does_nothing_is_stuck_after_a_minute_though_it_says_that_it_is_alive() {
         let start = Instant::now();
         let mut activity = Activity::new(start);
-        activity.alive(Duration::from_secs(1), start);
+        activity.alive(Duration::from_secs(1), Duration::ZERO, start);
         for second in 0..60 {
             let now = start + Duration::from_secs(second);
             assert_eq!(activity.overdue(HOUR, now), None, "after {second} s");
-            activity.alive(Duration::from_secs(1) + Duration::from_micros(50 * second), now);
+            activity.alive(Duration::from_secs(1) + Duration::from_micros(50 * second), Duration::ZERO, now);
         }
         assert!(activity.overdue(HOUR, start + SILENCE).unwrap().contains("60 s"));
+    }
+
+    #[test]
+    fn a_thread_that_gets_on_with_nothing_is_stuck_though_others_answer() {
+        let start = Instant::now();
+        let mut activity = Activity::new(start);
+        for minute in 1..60 {
+            let age = Duration::from_mins(minute);
+            activity.answered(start + age);
+            activity.alive(age, age, start + age);
+            assert_eq!(activity.overdue(HOUR, start + age), None);
+        }
+        activity.answered(start + HOUR);
+        activity.alive(HOUR, HOUR, start + HOUR);
+        assert!(activity.overdue(HOUR, start + HOUR).unwrap().contains("3600 s"));
+        activity.restart(start + HOUR);
+        activity.alive(HOUR, HOUR, start + HOUR);
+        assert_eq!(activity.overdue(HOUR, start + HOUR), None);
     }
 
     #[test]

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use super::ending;
 use super::protocol::{FromChild, Purpose, Setup, ToChild};
 use crate::inspection::describe;
-use crate::thread;
-use crate::worker::Command;
+use crate::thread::{self, Started};
+use crate::worker::{Command, Turn};
 
 /// Runs one model for the parent process until it closes this process's standard input.
 ///
@@ -68,7 +68,7 @@ fn serve(setup: Setup, bytes: u64, input: BufReader<File>, output: File) -> Resu
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
     let model = PathBuf::from(&setup.model);
-    let (commands, opened) = thread::start(&setup.name, setup.config.clone(), model, bytes)?;
+    let Started { commands, opened, turns } = thread::start(&setup.name, setup.config.clone(), model, bytes)?;
     let (calls, received) = unbounded_channel();
     let cancels = Cancels::default();
     let listener = Listener { commands, calls, cancels: cancels.clone() };
@@ -76,7 +76,7 @@ fn serve(setup: Setup, bytes: u64, input: BufReader<File>, output: File) -> Resu
         .name("calls".to_owned())
         .spawn(move || listener.run(input))
         .map_err(failed)?;
-    runtime.block_on(Speaker { setup, output, cancels }.run(opened, received))
+    runtime.block_on(Speaker { setup, output, cancels, turns }.run(opened, received))
 }
 
 /// Hands the calls that come in to the model's thread.
@@ -118,6 +118,7 @@ struct Speaker {
     setup: Setup,
     output: File,
     cancels: Cancels,
+    turns: Vec<Turn>,
 }
 
 impl Speaker {
@@ -131,7 +132,7 @@ impl Speaker {
         let opened = loop {
             tokio::select! {
                 opened = &mut opened => break opened.unwrap_or_else(|_| Err(thread::failed(&self.setup.name))),
-                _ = beat.tick() => self.say(&alive())?,
+                _ = beat.tick() => self.say(&self.alive())?,
             }
         };
         if let Err(error) = opened {
@@ -162,7 +163,7 @@ impl Speaker {
                     }
                     pending.spawn(async move { (id, answered.await) });
                 }
-                _ = beat.tick(), if !pending.is_empty() => self.say(&alive())?,
+                _ = beat.tick(), if !pending.is_empty() => self.say(&self.alive())?,
             }
         }
     }
@@ -179,6 +180,16 @@ impl Speaker {
         }
     }
 
+    fn alive(&self) -> FromChild {
+        let time = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+        let now = Instant::now();
+        FromChild::Alive {
+            // Without this thread, which only talks.
+            processor: time(ClockId::ProcessCPUTime).saturating_sub(time(ClockId::ThreadCPUTime)),
+            turn: self.turns.iter().map(|turn| turn.age(now)).max().unwrap_or_default(),
+        }
+    }
+
     fn say(&mut self, message: &FromChild) -> Result<()> {
         say(&mut self.output, message)
     }
@@ -191,12 +202,6 @@ fn say(output: &mut File, message: &FromChild) -> Result<()> {
     let mut frame = Vec::new();
     append(&mut frame, message)?;
     pipes::write(output, &frame)
-}
-
-/// The processor time of all threads but this one, which only talks.
-fn alive() -> FromChild {
-    let time = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-    FromChild::Alive { processor: time(ClockId::ProcessCPUTime).saturating_sub(time(ClockId::ThreadCPUTime)) }
 }
 
 fn lock(cancels: &Cancels) -> std::sync::MutexGuard<'_, HashMap<u64, CancellationToken>> {

@@ -103,14 +103,14 @@ impl Ledger {
             FromChild::Answer { id, answer } => {
                 // An answer to what was not asked is no sign of work.
                 let Some(call) = state.calls.remove(&id) else { return };
-                state.activity.restart(now);
+                state.activity.answered(now);
                 state.was_useful |= answer.is_ok();
                 drop(state);
                 if let Some(sender) = call {
                     let _ = sender.send(answer.map_err(Error::from));
                 }
             }
-            FromChild::Alive { processor } => state.activity.alive(processor, now),
+            FromChild::Alive { processor, turn } => state.activity.alive(processor, turn, now),
         }
     }
 

@@ -36,9 +36,12 @@ pub(super) enum FromChild {
         id: u64,
         answer: Result<ModelAnswer, Refusal>,
     },
-    /// Sent now and then while there is work: the processor time that the process has used so far.
+    /// Sent now and then while there is work.
     Alive {
+        /// The processor time that the process has used so far.
         processor: Duration,
+        /// For how long one of the model's threads has been at the same piece of its work.
+        turn: Duration,
     },
 }
 

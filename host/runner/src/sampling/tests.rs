@@ -26,6 +26,15 @@ fn the_same_seed_draws_the_same_tokens_and_another_seed_others() {
 }
 
 #[test]
+fn greedy_requests_are_equal_whatever_their_seeds() {
+    let with = |temperature, seed| {
+        settings(&Sampling { temperature, seed: Some(seed), ..Sampling::default() }).unwrap()
+    };
+    assert_eq!(with(Some(0.0), 1), with(None, 2));
+    assert_ne!(with(Some(0.5), 1), with(Some(0.5), 2));
+}
+
+#[test]
 fn draws_follow_the_softmax_of_the_temperature() {
     let request = Sampling { temperature: Some(0.5), ..Sampling::default() };
     let drawn = draws(&request, &[0.0, 0.5], 20_000);

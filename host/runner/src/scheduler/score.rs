@@ -112,14 +112,16 @@ impl Scheduler<'_> {
 
     fn run_batch(&mut self, members: &[Member]) -> Result<Vec<Result<Vec<RowScore>>>> {
         let engine = &mut *self.engine;
+        let mut may_fork = true;
         if let [member] = members {
             engine.check_memory(member.waiting.family.length(false))?;
+            may_fork = engine.limits.allow_slots(member.waiting.family.length(true));
         }
         let prefixes: Vec<Option<Prefix>> = members.iter().map(|member| member.prefix.clone()).collect();
         let kept: Vec<usize> = members.iter().map(Member::kept).collect();
         let families: Vec<&Family> = members.iter().map(|member| &member.waiting.family).collect();
         let past = engine.prefixes.past(engine.network.graph(), &prefixes)?;
-        score(&mut engine.network, &families, past.as_deref(), &kept)
+        score(&mut engine.network, &families, past.as_deref(), &kept, may_fork)
     }
 
     fn score_by_reference(&mut self, family: &Family) -> Result<Vec<RowScore>> {

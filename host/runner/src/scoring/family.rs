@@ -101,7 +101,7 @@ type Scores = Result<Vec<RowScore>>;
 /// Scores families in common runs.
 ///
 /// The first run computes what is left of the contexts after `past` (none: all of them), each with all its branches, where
-/// the network forks and they fit into one run; else with the longest, and the other branches follow in one run each, on
+/// it `may_fork`, the network does, and they fit into one run; else with the longest, and the other branches follow in one run each, on
 /// the cache of the first. `kept` tells how many first tokens of each
 /// context the past holds; these lie in its first slots.
 ///
@@ -111,9 +111,11 @@ pub(crate) fn score(
     families: &[&Family],
     past: Option<&Cache>,
     kept: &[usize],
+    may_fork: bool,
 ) -> Result<Vec<Scores>> {
     let past_length = past.map_or(0, |past| past.length);
-    let forks = network.forks()
+    let forks = may_fork
+        && network.forks()
         && families.iter().any(|family| family.branches.len() > 1)
         && (families.iter().zip(kept)).all(|(family, &kept)| fits_one_run(family.length(true) - kept));
     let heads: Vec<Head> =

@@ -17,8 +17,8 @@ pub(super) struct ModelArguments {
     /// Threads that one model may use [default: one for each core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     model_threads: Option<u16>,
-    /// Memory in MiB for the KV caches of one model: of what is computed at once, and of prefixes that are kept
-    /// [default: 4096].
+    /// Memory in MiB for the KV caches of one model, of what is computed at once and of prefixes that are kept, and for
+    /// the logits of its batches [default: 4096].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     kv_cache_mib: Option<u32>,
     /// Compute what prompts begin with in common for each of them; slower, and the same but for rounding.

@@ -124,6 +124,21 @@ async fn an_answer_that_failed_or_was_cut_off_is_not_to_be_found_again() {
     assert!(cut.is_ok() && call.key.is_none());
 }
 
+#[tokio::test]
+async fn a_seed_is_chosen_for_what_is_drawn_alone() {
+    let asked = |temperature| {
+        let sampling = Sampling { temperature, ..Sampling::default() };
+        ModelRequest::Generate(vec![GenerationRequest { prompt: Prompt::Text("a".to_owned()), sampling }])
+    };
+    let parts = lending(Counting::default(), None);
+    for temperature in [None, Some(0.5)] {
+        let (_, call) = one_call(&parts, asked(temperature)).await;
+        assert_ne!(call.request, asked(temperature), "{temperature:?}");
+    }
+    let (_, greedy) = one_call(&parts, asked(Some(0.0))).await;
+    assert_eq!(greedy.request, asked(Some(0.0)));
+}
+
 #[test]
 fn a_call_that_the_guests_end_interrupts_is_recorded() {
     let recorder = recorder(Phase::Solve);

@@ -1,5 +1,7 @@
 //! Models made to do harm: each is refused, or ended in its child.
 
+use std::pin::pin;
+
 use llm_bench_core::ErrorKind;
 use llm_bench_core::model::{Chat, Message, ModelRequest, ModelRunner, Prompt, Role, ScoringRequest};
 use serde_json::json;
@@ -45,19 +47,44 @@ async fn a_tokenizer_that_blows_up_texts_ends_with_its_child() {
 
 #[tokio::test]
 async fn a_tokenizer_whose_pattern_never_comes_to_an_end_is_stopped() {
-    // Each letter costs some hundred thousand steps, just below what the library itself gives up at.
-    let step = "(?:a(?!x)){0,60}";
-    let pattern = format!("(?:(?={step}{step}{step}b(?!x))b|)a");
-    let folder = with_tokenizer(|tokenizer| {
-        tokenizer["pre_tokenizer"] = json!({
-            "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false,
-        });
-    });
+    let folder = with_endless_pattern();
     let marked = Marked::new().with_deadline(5.0);
     let model = marked.load(folder.path()).await.unwrap();
     let error = model.score(vec![pair(&"a".repeat(100_000), " x")]).await.unwrap_err();
     assert_eq!((error.kind, &*error.code), (ErrorKind::Unavailable, "model-hung"), "{error}");
     assert_eq!(model.score(vec![pair("She", " is")]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_thread_that_never_comes_to_an_end_is_stopped_though_another_answers() {
+    let folder = with_endless_pattern();
+    let marked = Marked::new().with_deadline(5.0).with_threads(2);
+    let model = marked.load(folder.path()).await.unwrap();
+    let mut stuck = pin!(model.score(vec![pair(&"a".repeat(100_000), " x")]));
+    let mut answered = 0;
+    let error = loop {
+        tokio::select! {
+            biased;
+            ended = &mut stuck => break ended.unwrap_err(),
+            answer = model.score(vec![pair("She", " is")]) => answered += usize::from(answer.is_ok()),
+        }
+    };
+    assert!(answered > 10, "{answered} calls were answered beside it");
+    assert_eq!((error.kind, &*error.code), (ErrorKind::Unavailable, "model-hung"), "{error}");
+    assert!(error.message.contains("got on with nothing"), "{error}");
+    assert_eq!(model.score(vec![pair("She", " is")]).await.unwrap().len(), 1);
+}
+
+/// A model with a tokenizer to which each letter of a row of "a" costs some hundred thousand steps, just below what the
+/// library itself gives up at.
+fn with_endless_pattern() -> tempfile::TempDir {
+    let step = "(?:a(?!x)){0,60}";
+    let pattern = format!("(?:(?={step}{step}{step}b(?!x))b|)a");
+    with_tokenizer(|tokenizer| {
+        tokenizer["pre_tokenizer"] = json!({
+            "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false,
+        });
+    })
 }
 
 #[tokio::test]

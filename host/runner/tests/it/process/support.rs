@@ -16,6 +16,7 @@ pub(super) const MEBIBYTE: u64 = 1 << 20;
 /// Models whose children carry a mark, by which they are found among all processes.
 pub(super) struct Marked {
     pub(super) config: ProcessConfig,
+    threads: usize,
     mark: String,
 }
 
@@ -25,11 +26,16 @@ impl Marked {
         let mark = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let program = env!("CARGO_BIN_EXE_llm-bench-run-model").into();
         let command = ChildCommand { program, arguments: vec![mark.clone().into()], environment: vec![] };
-        Self { config: ProcessConfig::new(command), mark }
+        Self { config: ProcessConfig::new(command), threads: 1, mark }
     }
 
     pub(super) fn with_deadline(mut self, seconds: f32) -> Self {
         self.config.call_deadline = Duration::from_secs_f32(seconds);
+        self
+    }
+
+    pub(super) fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 
@@ -40,7 +46,11 @@ impl Marked {
 
     pub(super) fn runner(&self) -> OnnxRunner {
         let isolation = Isolation::Process(self.config.clone());
-        OnnxRunner::new(RunnerConfig { threads: Some(1), isolation, ..RunnerConfig::new(library()) })
+        OnnxRunner::new(RunnerConfig {
+            threads: Some(self.threads),
+            isolation,
+            ..RunnerConfig::new(library())
+        })
     }
 
     pub(super) async fn load(&self, path: &Path) -> Result<Loaded> {
