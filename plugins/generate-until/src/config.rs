@@ -1,5 +1,5 @@
 use llm_bench_plugin_sdk::prelude::*;
-use llm_bench_plugin_sdk::text::{Bleu, Chrf, ExactMatch, Pattern};
+use llm_bench_plugin_sdk::text::{Bleu, Chrf, ExactMatch, Pattern, Rouge};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub struct Settings {
     pub until: Vec<String>,
     /// Most tokens of an answer.
     pub max_tokens: u32,
+    /// What becomes of an answer that has so many tokens and did not end.
+    pub cut_off: CutOff,
     /// 0 takes the most likely token, always.
     pub temperature: f32,
     /// Seed of the draws where the temperature is not 0; absent: the benchmark's.
@@ -45,6 +47,17 @@ pub struct Settings {
     pub chrf: Chrf,
 }
 
+/// What becomes of an answer that did not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CutOff {
+    /// It is judged as far as it goes, as lm-evaluation-harness does.
+    #[default]
+    Judge,
+    /// Its sample fails.
+    Fail,
+}
+
 /// How an answer is compared with the gold ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +74,16 @@ pub enum Judgement {
     Bleu,
     /// chrF of all answers together, as sacrebleu computes it.
     Chrf,
+    /// F1 of the words in common, as rouge-score computes it: the best over them.
+    Rouge1,
+    /// The same, of pairs of neighbouring words.
+    Rouge2,
+    /// The same, of the longest common subsequence of words.
+    #[serde(rename = "rougeL")]
+    RougeL,
+    /// The same, of the longest common subsequences line by line, for summaries of one sentence a line.
+    #[serde(rename = "rougeLsum")]
+    RougeLSum,
 }
 
 impl TaskSettings for Settings {}
@@ -73,6 +96,7 @@ impl Default for Settings {
             target: None,
             until: vec!["\n".into()],
             max_tokens: 64,
+            cut_off: CutOff::default(),
             temperature: 0.0,
             seed: None,
             filters: Vec::new(),
@@ -133,6 +157,17 @@ impl Judgement {
         matches!(self, Self::Bleu | Self::Chrf)
     }
 
+    /// The ROUGE that it is.
+    pub(crate) fn rouge(self) -> Option<Rouge> {
+        match self {
+            Self::Rouge1 => Some(Rouge::One),
+            Self::Rouge2 => Some(Rouge::Two),
+            Self::RougeL => Some(Rouge::L),
+            Self::RougeLSum => Some(Rouge::LSum),
+            Self::ExactMatch | Self::Em | Self::F1 | Self::Contains | Self::Bleu | Self::Chrf => None,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ExactMatch => "exact_match",
@@ -141,6 +176,10 @@ impl Judgement {
             Self::Contains => "contains",
             Self::Bleu => "bleu",
             Self::Chrf => "chrf",
+            Self::Rouge1 => "rouge1",
+            Self::Rouge2 => "rouge2",
+            Self::RougeL => "rougeL",
+            Self::RougeLSum => "rougeLsum",
         }
     }
 
@@ -154,6 +193,10 @@ impl Judgement {
             }
             Self::Bleu => "BLEU of all answers together against the right ones, 0 to 100, as sacrebleu",
             Self::Chrf => "chrF of all answers together against the right ones, 0 to 100, as sacrebleu",
+            Self::Rouge1 => "ROUGE-1 (F1), 0 to 1, the best over the right answers, as rouge-score",
+            Self::Rouge2 => "ROUGE-2 (F1), 0 to 1, the best over the right answers, as rouge-score",
+            Self::RougeL => "ROUGE-L (F1), 0 to 1, the best over the right answers, as rouge-score",
+            Self::RougeLSum => "ROUGE-Lsum (F1), 0 to 1, the best over the right answers, as rouge-score",
         }
     }
 }

@@ -23,7 +23,7 @@ impl Aggregator for GenerateUntil {
                 match judgement {
                     Judgement::Bleu => *bleu += config.bleu.counts(answer, targets()),
                     Judgement::Chrf => *chrf += &config.chrf.counts(answer, targets()),
-                    Judgement::ExactMatch | Judgement::Em | Judgement::F1 | Judgement::Contains => {}
+                    _ => {}
                 }
             }
         }

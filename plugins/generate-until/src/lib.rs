@@ -11,7 +11,7 @@ use llm_bench_plugin_sdk::text::{contains, squad_exact_match, squad_f1, strip};
 use llm_bench_plugin_sdk::{FinishReason, GenerationRequest};
 use serde_json::{Value, json};
 
-pub use config::{Judgement, Settings};
+pub use config::{CutOff, Judgement, Settings};
 pub use filter::Filter;
 
 /// The plugin.
@@ -67,8 +67,15 @@ impl Solver for GenerateUntil {
         if generation.finish_reason == FinishReason::Cancelled {
             return Err(Error::model("the generation was cancelled"));
         }
+        let is_cut_off = generation.finish_reason == FinishReason::Length;
+        if is_cut_off && config.cut_off == CutOff::Fail {
+            return Err(Error::model(format!(
+                "the answer did not end within {} tokens: raise `max_tokens`, or let `cut_off` be \"judge\"",
+                config.max_tokens
+            )));
+        }
         Solution::answer(&generation.text).with_detail(&json!({
-            "cut_off": generation.finish_reason == FinishReason::Length,
+            "cut_off": is_cut_off,
             "prompt_tokens": generation.prompt_tokens,
             "completion_tokens": generation.completion_tokens,
         }))
@@ -90,14 +97,17 @@ impl Scorer for GenerateUntil {
         for filter in config.readings() {
             let answer = read(config, filter, solution)?;
             for judgement in &config.metrics {
+                let name = judgement.name();
                 let measurement = match judgement {
-                    Judgement::ExactMatch => {
-                        Measurement::of("exact_match", exact_match.matches(answer, targets()))
-                    }
-                    Judgement::Em => Measurement::of("em", squad_exact_match(answer, targets())),
-                    Judgement::F1 => Measurement::of("f1", squad_f1(answer, targets())),
-                    Judgement::Contains => Measurement::of("contains", contains(answer, targets())),
-                    Judgement::Bleu | Judgement::Chrf => continue,
+                    Judgement::ExactMatch => Measurement::of(name, exact_match.matches(answer, targets())),
+                    Judgement::Em => Measurement::of(name, squad_exact_match(answer, targets())),
+                    Judgement::F1 => Measurement::of(name, squad_f1(answer, targets())),
+                    Judgement::Contains => Measurement::of(name, contains(answer, targets())),
+                    other => match other.rouge() {
+                        Some(rouge) => Measurement::of(name, rouge.score(answer, targets()).f1),
+                        // Of all answers together.
+                        None => continue,
+                    },
                 };
                 measurements
                     .push(Measurement { filter: filter.map(|filter| filter.name.clone()), ..measurement });

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use llm_bench_plugin_sdk::Generation;
@@ -143,7 +144,34 @@ fn a_config_that_makes_no_sense_is_refused() {
     }
 }
 
-/// A part of the values of sacrebleu that `plugin-sdk/tests/golden/record_text_metrics.py` records.
+/// Never comes to an end.
+struct Endless;
+
+impl ScriptedModel for Endless {
+    fn generate(&self, _request: &GenerationRequest) -> Result<Generation> {
+        Ok(Generation { finish_reason: FinishReason::Length, ..testing::generation(" Paris") })
+    }
+}
+
+#[test]
+fn an_answer_that_did_not_end_is_judged_and_marked_unless_it_should_fail() {
+    let _subject = testing::bind("subject", Endless);
+    let case = capital(json!({}));
+    let solution = case.solve::<GenerateUntil>().unwrap();
+    let detail: Value = solution.detail_as().unwrap();
+    assert_eq!(detail["cut_off"], true);
+    assert_eq!(case.score::<GenerateUntil>(&solution).unwrap(), [Measurement::of("exact_match", true)]);
+
+    let error = capital(json!({"cut_off": "fail", "max_tokens": 7})).solve::<GenerateUntil>().unwrap_err();
+    assert!(error.message.starts_with("the answer did not end within 7 tokens"), "{error}");
+
+    let _subject = testing::bind("subject", Says::text(" Paris"));
+    let detail: Value =
+        capital(json!({"cut_off": "fail"})).solve::<GenerateUntil>().unwrap().detail_as().unwrap();
+    assert_eq!(detail["cut_off"], false);
+}
+
+/// A part of the values of sacrebleu and rouge-score that `plugin-sdk/tests/golden/record_text_metrics.py` records.
 #[derive(serde::Deserialize)]
 struct Golden {
     texts: Vec<GoldenText>,
@@ -154,6 +182,8 @@ struct Golden {
 struct GoldenText {
     hypothesis: String,
     references: Vec<String>,
+    /// Precision, recall and F1 by name.
+    rouge: BTreeMap<String, [f64; 3]>,
 }
 
 #[derive(serde::Deserialize)]
@@ -165,10 +195,36 @@ struct GoldenCorpus {
     chrf_plus_plus: f64,
 }
 
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../../../plugin-sdk/tests/golden/text_metrics.json")).unwrap()
+}
+
+#[test]
+fn rouge_is_the_f1_of_rouge_score() {
+    for GoldenText { hypothesis, references, rouge } in golden().texts {
+        let case = Case {
+            config: json!({"metrics": rouge.keys().collect::<Vec<_>>(), "strip": false}),
+            target: json!({ "answer": references }),
+            ..capital(json!({}))
+        };
+        if references.is_empty() {
+            continue;
+        }
+        let measured = case.score::<GenerateUntil>(&Solution::answer(&hypothesis)).unwrap();
+        assert_eq!(measured.len(), 4);
+        for (measured, (name, [_, _, f1])) in measured.iter().zip(&rouge) {
+            let value = measured.value.unwrap();
+            assert!(
+                measured.metric == *name && (value - f1).abs() <= 1e-9,
+                "{hypothesis:?}: {measured:?}, not {f1}"
+            );
+        }
+    }
+}
+
 #[test]
 fn bleu_and_chrf_of_all_answers_are_sacrebleus_corpus_scores() {
-    let recorded = include_str!("../../../plugin-sdk/tests/golden/text_metrics.json");
-    let golden: Golden = serde_json::from_str(recorded).unwrap();
+    let golden = golden();
     let plain = json!({"metrics": ["bleu", "exact_match", "chrf"], "strip": false});
     let varied = json!({
         "metrics": ["bleu", "chrf"], "strip": false, "bleu": {"tokenizer": "char"}, "chrf": {"word_order": 2},
@@ -178,7 +234,7 @@ fn bleu_and_chrf_of_all_answers_are_sacrebleus_corpus_scores() {
             [(&plain, corpus.bleu, corpus.chrf), (&varied, corpus.bleu_char, corpus.chrf_plus_plus)];
         for (config, bleu, chrf) in expected {
             let samples = corpus.texts.iter().map(|text| {
-                let GoldenText { hypothesis, references } = &golden.texts[*text];
+                let GoldenText { hypothesis, references, .. } = &golden.texts[*text];
                 let case = Case {
                     config: config.clone(),
                     target: json!({ "answer": references }),
