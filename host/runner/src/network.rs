@@ -212,6 +212,14 @@ impl Network {
             none = Cache::empty(&self.graph, rows.len())?;
             &none
         };
+        tracing::trace!(
+            rows = rows.len(),
+            tokens = rows.iter().map(|row| row.ids.len()).sum::<usize>(),
+            padded = rows.len() * length,
+            past = past.length,
+            wanted = rows.iter().map(|row| row.wanted.len()).sum::<usize>(),
+            "a run"
+        );
         let mut inputs = inputs(&self.graph, self.rewritten.selects_logits, rows, length, past)?;
         if self.rewritten.hides {
             let (shape, visible) = fork::visible(rows, past.length, length);

@@ -69,3 +69,23 @@ fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str
         _ => tracing::debug!(category, location, "ONNX Runtime: {message}"),
     }
 }
+
+/// What the tests of modules run on.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::path::{Path, PathBuf};
+
+    /// The library that the build was given.
+    pub(crate) fn library() -> PathBuf {
+        let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        let build = std::env::current_exe().unwrap();
+        let library =
+            build.ancestors().map(|folder| folder.join("lib").join(&name)).find(|file| file.is_file());
+        library.expect("run `cargo xtask layout` first")
+    }
+
+    /// The folder of a model made for tests.
+    pub(crate) fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    }
+}

@@ -5,6 +5,8 @@
 
 mod generate;
 mod score;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;

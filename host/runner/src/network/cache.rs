@@ -42,6 +42,7 @@ impl Cache {
         length: usize,
         stretches: &[Stretch<'_>],
     ) -> Result<Self> {
+        tracing::trace!(rows, length, "a cache is copied");
         let values = graph
             .cache
             .iter()

@@ -159,22 +159,15 @@ fn agrees(tried: Result<bool>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::super::{LoadOptions, Network};
     use crate::folder::ModelFolder;
     use crate::graph::{Continues, Padding};
     use crate::provider::Provider;
-    use crate::runtime;
+    use crate::runtime::{self, testing};
 
     fn opened(fixture: &str) -> Network {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        let build = std::env::current_exe().unwrap();
-        let library =
-            build.ancestors().map(|folder| folder.join("lib").join(&name)).find(|file| file.is_file());
-        let environment = runtime::load(&library.expect("run `cargo xtask layout` first")).unwrap();
-        let folder = ModelFolder::open(&package.join("tests/fixtures").join(fixture)).unwrap();
+        let environment = runtime::load(&testing::library()).unwrap();
+        let folder = ModelFolder::open(&testing::fixture(fixture)).unwrap();
         let options = LoadOptions { threads: Some(1), rewrites: true, provider: Provider::Cpu };
         Network::open(&environment, &folder, options).unwrap()
     }
