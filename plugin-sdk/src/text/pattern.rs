@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// A regular expression; in a config it is a string.
 ///
 /// The syntax is that of the crate `regex-lite`: no look-around, no back-references; `\d`, `\w` and `\b` know ASCII
-/// only. `\s` is what Python means by it.
+/// only. `\s` is what Python means by it. Two things are not as in Python: `$` is the very end of the text, and does not match
+/// before a last line break (write `\n?$`); and there is no empty match right behind another match.
 ///
 /// ```
 /// use llm_bench_plugin_sdk::text::Pattern;
@@ -167,6 +168,13 @@ mod tests {
     fn of_several_groups_the_first_that_is_not_empty_is_found() {
         let pattern = Pattern::parse(r"(a)|(b)|()c").unwrap();
         assert_eq!(pattern.find_all("bac"), ["b", "a", ""]);
+    }
+
+    #[test]
+    fn the_end_and_empty_matches_are_not_pythons() {
+        let found = |pattern, text| Pattern::parse(pattern).unwrap().find_all(text).len();
+        assert_eq!((found("5$", "5\n"), found("5\\n?$", "5\n")), (0, 1));
+        assert_eq!(found(".*", "abc"), 1);
     }
 
     #[test]
