@@ -173,12 +173,29 @@ async fn the_right_choice_of_every_row_is_that_of_the_reference() {
             let first = document["target"].get(0).unwrap_or(&document["target"]);
             let right = &document["requests"][usize::try_from(first.as_u64().unwrap()).unwrap()];
             let question = right["prompt"].as_str().unwrap().strip_prefix(description).unwrap();
-            let example = format!("{question}{}", right["continuation"].as_str().unwrap());
+            let continuation = right["continuation"].as_str().unwrap();
+            let begins = benchmark["config"]["answer_prefix"].as_str().is_some_and(|begin| !begin.is_empty());
+            // In an example a space parts the answer from its given beginning, whatever the delimiter.
+            let answer =
+                if begins { format!(" {}", continuation.trim_start()) } else { continuation.to_owned() };
+            let example = format!("{question}{answer}");
             assert!(shown.contains(&format!("{example}\n\n")), "{task}: {example:?} is not in {shown}");
             rows += 1;
         }
     }
     assert!(rows >= 50, "{rows} rows have a right choice");
+}
+
+/// How `generate-until` reads and scores answers to it is tested with the config that was recorded.
+#[test]
+fn the_answers_recorded_for_gsm8k_are_judged_by_the_config_of_its_preset() {
+    let data = tempfile::tempdir().unwrap();
+    let shown = json_of(&run(data.path(), &["presets", "show", "gsm8k", "--format", "json"]));
+    let recorded =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/generate-until/src/golden/lm_eval.json");
+    let recorded = read(&recorded);
+    assert_eq!(recorded["tasks"][0]["name"], "gsm8k");
+    assert_eq!(recorded["tasks"][0]["config"], shown["config"]);
 }
 
 /// What the reference calls a metric of ours.

@@ -29,9 +29,11 @@ impl Filter {
         let distance = self.select.unsigned_abs() as usize;
         let index = if self.select < 0 { matches.len().checked_sub(distance) } else { Some(distance) };
         match index.and_then(|index| matches.get(index)) {
-            // Only of several groups an empty one counts as nothing found, as in the reference.
+            // Only of several groups an empty one counts as nothing found, as in the reference, which strips what stands
+            // for it then.
             Some(found) if !found.is_empty() || self.regex.groups() < 2 => strip(found),
-            _ => &self.fallback,
+            Some(_) => strip(&self.fallback),
+            None => &self.fallback,
         }
     }
 }

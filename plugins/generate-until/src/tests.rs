@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use llm_bench_plugin_sdk::Generation;
@@ -265,4 +265,70 @@ fn each_way_to_read_the_answers_makes_a_corpus_of_its_own() {
     // A sample has no value of a metric of the corpus.
     let scored = capital(config).score::<GenerateUntil>(&samples[0].1).unwrap();
     assert!(scored.iter().all(|measurement| measurement.metric == "contains"));
+}
+
+/// What `golden/record_lm_eval.py` records of lm-evaluation-harness.
+#[derive(serde::Deserialize)]
+struct Reference {
+    tasks: Vec<ReferenceTask>,
+}
+
+#[derive(serde::Deserialize)]
+struct ReferenceTask {
+    name: String,
+    config: Value,
+    cases: Vec<ReferenceCase>,
+}
+
+#[derive(serde::Deserialize)]
+struct ReferenceCase {
+    gold: Value,
+    answer: String,
+    /// By each filter in turn; without filters there is one.
+    readings: Vec<Reading>,
+}
+
+#[derive(serde::Deserialize)]
+struct Reading {
+    text: String,
+    values: HashMap<String, f64>,
+}
+
+#[test]
+fn answers_are_read_and_scored_as_in_the_reference() {
+    let reference: Reference = serde_json::from_str(include_str!("golden/lm_eval.json")).unwrap();
+    assert_eq!(reference.tasks.len(), 13);
+    let mut different = Vec::new();
+    for ReferenceTask { name, config, cases } in reference.tasks {
+        let settings = serde_json::from_value::<Prompted<Settings>>(config.clone()).unwrap().task;
+        for ReferenceCase { gold, answer, readings } in cases {
+            let place = format!("{name}, {answer:?} for {gold}");
+            let solution = Solution::answer(&answer);
+            let case = Case { config: config.clone(), target: gold, ..Case::default() };
+            let mut measured = case.score::<GenerateUntil>(&solution).unwrap().into_iter();
+            assert_eq!(settings.readings().count(), readings.len(), "{place}");
+            for (filter, expected) in settings.readings().zip(&readings) {
+                let text = read(&settings, filter, &solution).unwrap();
+                if text != expected.text {
+                    different.push(format!("{place}: {text:?} is read, not {:?}", expected.text));
+                }
+                assert_eq!(settings.metrics.len(), expected.values.len(), "{place}");
+                for judgement in &settings.metrics {
+                    let found = measured.next().unwrap();
+                    let filter = filter.map(|filter| filter.name.clone());
+                    assert_eq!(
+                        (found.metric.as_str(), &found.filter),
+                        (judgement.name(), &filter),
+                        "{place}"
+                    );
+                    let (value, expected) = (found.value.unwrap(), expected.values[judgement.name()]);
+                    if (value - expected).abs() > 1e-12 {
+                        different.push(format!("{place}: {} is {value}, not {expected}", found.metric));
+                    }
+                }
+            }
+            assert!(measured.next().is_none(), "{place}");
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }

@@ -33,7 +33,7 @@ TASKS = [
     "hellaswag", "arc_easy", "arc_challenge", "piqa", "winogrande", "boolq", "openbookqa", *MMLU, "gsm8k",
     "lambada_openai", "wikitext",
     # Our own, in tasks/: what no task above measures.
-    "accuracies", "several_right",
+    "accuracies", "several_right", "begun_answers", "begun_choices",
 ]
 MODELS = ["llama", "gpt2", "qwen2"]
 SYSTEM = "Answer with care."
@@ -61,6 +61,8 @@ def load_dataset(path: str, name: str | None = None, **_) -> datasets.DatasetDic
     folders = {
         "made-up/accuracies": "accuracies",
         "made-up/several_right": "several_right",
+        "made-up/begun_answers": "begun_answers",
+        "made-up/begun_choices": "begun_choices",
         "Rowan/hellaswag": "hellaswag",
         "allenai/ai2_arc": {"ARC-Easy": "arc_easy", "ARC-Challenge": "arc_challenge"}.get(name),
         "baber/piqa": "piqa",
