@@ -31,7 +31,8 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Without a temperature the model's own default holds: greedy, unless `generation_config.json` says `do_sample`.
-    /// A request without a seed is one with the seed 0, as is every greedy one. The settings in `extra` are `repetition_penalty` and `truncate`.
+    /// A request without a seed is one with the seed 0, as is every greedy one. The settings in `extra` are
+    /// `repetition_penalty` and `truncate`.
     ///
     /// # Errors
     /// `invalid-request` naming the field.
