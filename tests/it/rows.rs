@@ -1,16 +1,22 @@
 //! Rows of users: what is in them stays what it is, and one that does not fit is named.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::support::{fixture, json_of, run, stderr_of};
+use crate::support::{copy_folder, fixture, json_of, run, stderr_of};
 
 /// Runs generate-until on some rows with the fixture `qwen2`, whose chat template marks turns by `<|im_end|>`.
 fn ask(rows: &[u8], more: &[&str]) -> (std::process::Output, Vec<Value>) {
+    ask_model(&fixture("qwen2"), rows, &json!({"max_tokens": 4, "prompt": "{{ question }}"}), more)
+}
+
+fn ask_model(model: &Path, rows: &[u8], config: &Value, more: &[&str]) -> (std::process::Output, Vec<Value>) {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("rows.jsonl");
     std::fs::write(&file, rows).unwrap();
     let samples = data.path().join("samples.jsonl");
-    let model = fixture("qwen2");
+    let config = config.to_string();
     let arguments = [
         "run",
         "--model",
@@ -20,7 +26,7 @@ fn ask(rows: &[u8], more: &[&str]) -> (std::process::Output, Vec<Value>) {
         "--dataset",
         file.to_str().unwrap(),
         "--config",
-        r#"{"max_tokens": 4, "prompt": "{{ question }}"}"#,
+        &config,
         "--format",
         "json",
         "--samples",
@@ -86,6 +92,40 @@ fn a_row_that_is_not_utf_8_fails_alone_with_its_line() {
     assert_eq!(benchmark["failures"]["unreadable-row"], 1);
     let message = samples[10]["error"]["message"].as_str().unwrap();
     assert!(message.contains("line 11") && message.contains("UTF-8"), "{message}");
+}
+
+#[test]
+fn an_answer_that_does_not_end_is_judged_or_fails_its_sample() {
+    let rows = lines(&["The dog", "She"]);
+    let ask = |cut_off: &str| {
+        let config =
+            json!({"max_tokens": 4, "prompt": "{{ question }}", "until": ["never"], "cut_off": cut_off});
+        ask_model(&fixture("qwen2"), &rows, &config, &["--max-failed", "1"])
+    };
+    let (output, samples) = ask("judge");
+    assert_eq!(json_of(&output)["samples"]["failed"], 0);
+    assert!(samples.iter().all(|sample| sample["detail"]["cut_off"] == true), "{samples:#?}");
+    let (output, samples) = ask("fail");
+    assert_eq!(json_of(&output)["failures"]["model-error"], 2, "{}", stderr_of(&output));
+    let message = samples[1]["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("the answer did not end within 4 tokens"), "{message}");
+}
+
+#[test]
+fn logits_that_are_no_numbers_fail_their_samples_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&fixture("genai-llama"), folder.path());
+    let weights = folder.path().join("model.onnx.data");
+    let numbers = usize::try_from(std::fs::metadata(&weights).unwrap().len()).unwrap() / 4;
+    std::fs::write(&weights, f32::NAN.to_le_bytes().repeat(numbers)).unwrap();
+    let config = json!({"max_tokens": 4, "prompt": "{{ question }}"});
+    let (output, samples) =
+        ask_model(folder.path(), &lines(&["The dog", "She"]), &config, &["--max-failed", "1"]);
+    assert_eq!(json_of(&output)["samples"]["failed"], 2, "{}", stderr_of(&output));
+    for (number, sample) in samples.iter().enumerate() {
+        assert_eq!(sample["id"], number.to_string());
+        assert_eq!(sample["calls"][0]["error_code"], "logits-not-a-number", "{sample:#}");
+    }
 }
 
 #[test]
