@@ -112,6 +112,18 @@ fn an_answer_that_does_not_end_is_judged_or_fails_its_sample() {
 }
 
 #[test]
+fn every_metric_of_generate_until_is_measured() {
+    let names =
+        ["exact_match", "em", "f1", "contains", "bleu", "chrf", "rouge1", "rouge2", "rougel", "rougelsum"];
+    let config = json!({"max_tokens": 4, "prompt": "{{ question }}", "metrics": names});
+    let (output, _) = ask_model(&fixture("qwen2"), &lines(&["The dog", "She"]), &config, &[]);
+    let benchmark = json_of(&output);
+    let metrics = benchmark["metrics"].as_array().unwrap().iter();
+    let found: Vec<_> = metrics.map(|metric| (metric["name"].clone(), metric["value"].is_number())).collect();
+    assert_eq!(found, names.map(|name| (json!(name), true)), "{benchmark:#}");
+}
+
+#[test]
 fn logits_that_are_no_numbers_fail_their_samples_by_name() {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&fixture("genai-llama"), folder.path());

@@ -78,12 +78,10 @@ pub enum Judgement {
     Rouge1,
     /// The same, of pairs of neighbouring words.
     Rouge2,
-    /// The same, of the longest common subsequence of words.
-    #[serde(rename = "rougeL")]
-    RougeL,
-    /// The same, of the longest common subsequences line by line, for summaries of one sentence a line.
-    #[serde(rename = "rougeLsum")]
-    RougeLSum,
+    /// The same, of the longest common subsequence of words (ROUGE-L).
+    Rougel,
+    /// The same, of the longest common subsequences line by line, for summaries of one sentence a line (ROUGE-Lsum).
+    Rougelsum,
 }
 
 impl TaskSettings for Settings {}
@@ -162,8 +160,8 @@ impl Judgement {
         match self {
             Self::Rouge1 => Some(Rouge::One),
             Self::Rouge2 => Some(Rouge::Two),
-            Self::RougeL => Some(Rouge::L),
-            Self::RougeLSum => Some(Rouge::LSum),
+            Self::Rougel => Some(Rouge::L),
+            Self::Rougelsum => Some(Rouge::LSum),
             Self::ExactMatch | Self::Em | Self::F1 | Self::Contains | Self::Bleu | Self::Chrf => None,
         }
     }
@@ -178,8 +176,8 @@ impl Judgement {
             Self::Chrf => "chrf",
             Self::Rouge1 => "rouge1",
             Self::Rouge2 => "rouge2",
-            Self::RougeL => "rougeL",
-            Self::RougeLSum => "rougeLsum",
+            Self::Rougel => "rougel",
+            Self::Rougelsum => "rougelsum",
         }
     }
 
@@ -195,8 +193,8 @@ impl Judgement {
             Self::Chrf => "chrF of all answers together against the right ones, 0 to 100, as sacrebleu",
             Self::Rouge1 => "ROUGE-1 (F1), 0 to 1, the best over the right answers, as rouge-score",
             Self::Rouge2 => "ROUGE-2 (F1), 0 to 1, the best over the right answers, as rouge-score",
-            Self::RougeL => "ROUGE-L (F1), 0 to 1, the best over the right answers, as rouge-score",
-            Self::RougeLSum => "ROUGE-Lsum (F1), 0 to 1, the best over the right answers, as rouge-score",
+            Self::Rougel => "ROUGE-L (F1), 0 to 1, the best over the right answers, as rouge-score",
+            Self::Rougelsum => "ROUGE-Lsum (F1), 0 to 1, the best over the right answers, as rouge-score",
         }
     }
 }
