@@ -8,6 +8,7 @@ mod reading;
 
 use std::borrow::Cow;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 
 use self::cost::Cost;
@@ -101,10 +102,31 @@ fn problem(error: &ValidationError) -> String {
         "" => Cow::Borrowed("at the top"),
         path => Cow::Owned(format!("at `{}`", shown(path))),
     };
-    let reason = error.to_string();
+    let reason = match allowed(error) {
+        Some(values) => format!("{} is not one of {}", error.instance(), values.join(", ")),
+        None => error.to_string(),
+    };
     // A long value would hide what is wrong with it.
     let reason = if reason.len() > PROBLEM_CHARS { error.masked().to_string() } else { reason };
     format!("{place}: {}", shown(&reason))
+}
+
+/// The values of which one is wanted, where the schema has alternatives of one value each, as enums with descriptions.
+fn allowed(error: &ValidationError) -> Option<Vec<String>> {
+    match error.kind() {
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let values = context.iter().map(|branch| {
+                branch.iter().find_map(|error| match error.kind() {
+                    ValidationErrorKind::Constant { expected_value } => {
+                        Some(vec![expected_value.to_string()])
+                    }
+                    _ => allowed(error),
+                })
+            });
+            values.collect::<Option<Vec<_>>>().map(|values| values.concat())
+        }
+        _ => None,
+    }
 }
 
 /// The beginning of a text that may hold anything.

@@ -36,6 +36,7 @@ fn a_config_that_fits_passes_and_one_that_does_not_is_told_where_and_why() {
             "column": {"$ref": "#/$defs/column", "x-gold": true, "default": "answer"},
             "filters": {"type": "array", "items": {"enum": ["strict", "flexible"]}, "uniqueItems": true},
             "shots": {"type": ["integer", "null"], "minimum": 0},
+            "judge": {"oneOf": [{"const": "strictly", "description": "no mercy"}, {"const": "mildly", "type": "string"}]},
             "other name/~": {"type": "string", "format": "date"},
         },
         "required": ["column"],
@@ -55,6 +56,14 @@ fn a_config_that_fits_passes_and_one_that_does_not_is_told_where_and_why() {
          -1 is less than the minimum of 0; at the top: Additional properties are not allowed ('shot' was unexpected); at \
          the top: \"column\" is a required property"
     );
+    for (value, written) in [(json!("wildly"), "\"wildly\""), (json!(7), "7")] {
+        assert_eq!(
+            told(json!({"column": "a", "judge": value})),
+            format!(
+                "does not fit the plugin's schema: at `/judge`: {written} is not one of \"strictly\", \"mildly\""
+            )
+        );
+    }
     assert_eq!(
         told(json!({"column": "a", "other name/~": 1})),
         "does not fit the plugin's schema: at `/other name~1~0`: 1 is not of type \"string\""
