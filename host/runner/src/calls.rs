@@ -24,6 +24,17 @@ pub(crate) struct Command {
     pub(crate) at_hand: Option<Arc<AtHand>>,
 }
 
+impl Command {
+    /// A call that waits from now on, and the way its answer comes.
+    pub(crate) fn new(
+        request: ModelRequest,
+        cancel: CancellationToken,
+    ) -> (Self, oneshot::Receiver<Result<ModelAnswer>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { request, cancel, queued: Instant::now(), answer, at_hand: None }, answered)
+    }
+}
+
 /// One request of a call: what is computed once may answer several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {

@@ -88,22 +88,14 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
-    use std::time::Instant;
 
     use llm_bench_core::model::ModelRequest;
-    use tokio::sync::oneshot;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
 
     fn call(text: &str) -> Command {
-        Command {
-            request: ModelRequest::CountTokens(vec![text.to_owned()]),
-            cancel: CancellationToken::new(),
-            queued: Instant::now(),
-            answer: oneshot::channel().0,
-            at_hand: None,
-        }
+        Command::new(ModelRequest::CountTokens(vec![text.to_owned()]), CancellationToken::new()).0
     }
 
     #[test]

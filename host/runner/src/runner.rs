@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use llm_bench_core::model::{LoadedModel, Model, ModelAnswer, ModelFacts, ModelRequest, ModelRunner};
 use llm_bench_core::{Error, Result};
 use llm_bench_process::Processes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::digest::DigestCache;
@@ -203,9 +201,7 @@ struct OnnxModel {
 #[async_trait]
 impl LoadedModel for OnnxModel {
     async fn answer(&self, request: ModelRequest, cancel: CancellationToken) -> Result<ModelAnswer> {
-        let (answer, answered) = oneshot::channel();
-        let queued = Instant::now();
-        let command = Command { request, cancel: cancel.clone(), queued, answer, at_hand: None };
+        let (command, answered) = Command::new(request, cancel.clone());
         self.commands.send(command).map_err(|_| thread::failed(&self.name))?;
         tokio::select! {
             biased;

@@ -179,7 +179,7 @@ impl ModelRequest {
             Self::Generate(requests) => {
                 for request in requests {
                     prompt(&request.prompt, hasher);
-                    request.sampling.seed.hash(hasher);
+                    request.sampling.seed.filter(|_| !request.sampling.is_greedy()).hash(hasher);
                 }
             }
             Self::LogLikelihood(requests) => {

@@ -92,10 +92,9 @@ impl Listener {
         loop {
             match read(&mut input, &mut frame, || MAX_MESSAGE_BYTES) {
                 Ok(Some(ToChild::Call { id, request })) => {
-                    let (answer, answered) = oneshot::channel();
                     let cancel = CancellationToken::new();
                     lock(&self.cancels).insert(id, cancel.clone());
-                    let command = Command { request, cancel, queued: Instant::now(), answer, at_hand: None };
+                    let (command, answered) = Command::new(request, cancel);
                     // Without its thread the process is of no use: the parent fails its calls and starts another.
                     if self.commands.send(command).is_err() || self.calls.send((id, answered)).is_err() {
                         pipes::end_now();

@@ -1,12 +1,12 @@
 //! How much is computed: answers alone would not tell that something is computed again.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use llm_bench_core::model::{
-    GenerationRequest, ModelAnswer, ModelRequest, ModelResponse, Prompt, Sampling, ScoringRequest,
+    GenerationRequest, ModelRequest, ModelResponse, Prompt, Sampling, ScoringRequest,
 };
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -21,6 +21,11 @@ const QUESTIONS: [&str; 4] =
     [" The dog sleeps, and the", " She", " The quick brown fox jumps over", " Question: what is two?"];
 const CHOICES: [&str; 3] = [" fox runs.", " sea shells are here", " four"];
 
+thread_local! {
+    /// What this thread did since it was asked last.
+    static WORK: Cell<Work> = const { Cell::new(Work { runs: 0, tokens: 0, wanted: 0, copies: 0 }) };
+}
+
 /// What a model's thread did, by the events that it traces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Work {
@@ -33,8 +38,8 @@ struct Work {
     copies: u64,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Witness(Arc<Mutex<Work>>);
+/// Counts for every thread. One for all tests: where they come and go, `tracing` may miss events meanwhile.
+struct Witness;
 
 struct Numbers(HashMap<&'static str, u64>);
 
@@ -50,7 +55,7 @@ impl<S: tracing::Subscriber> Layer<S> for Witness {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut numbers = Numbers(HashMap::new());
         event.record(&mut numbers);
-        let mut work = self.0.lock().unwrap();
+        let mut work = WORK.get();
         if let Some(tokens) = numbers.0.get("tokens") {
             work.runs += 1;
             work.tokens += tokens;
@@ -58,42 +63,42 @@ impl<S: tracing::Subscriber> Layer<S> for Witness {
         } else if event.metadata().target().ends_with("network::cache") {
             work.copies += 1;
         }
+        WORK.set(work);
     }
 }
 
 fn engine(fixture: &str, execution: Execution) -> Engine {
-    let library = testing::library();
-    let environment = runtime::load(&library).unwrap();
-    let config = RunnerConfig { threads: Some(1), execution, ..RunnerConfig::new(library) };
-    Engine::open(&environment, &testing::fixture(fixture), &config).unwrap()
+    engine_with(fixture, |config| RunnerConfig { execution, ..config })
 }
 
-fn command(request: ModelRequest) -> (Command, oneshot::Receiver<llm_bench_core::Result<ModelAnswer>>) {
-    let (answer, answered) = oneshot::channel();
-    let cancel = CancellationToken::new();
-    (Command { request, cancel, queued: Instant::now(), answer, at_hand: None }, answered)
+fn engine_with(fixture: &str, change: impl FnOnce(RunnerConfig) -> RunnerConfig) -> Engine {
+    let library = testing::library();
+    let environment = runtime::load(&library).unwrap();
+    let config = change(RunnerConfig { threads: Some(1), ..RunnerConfig::new(library) });
+    Engine::open(&environment, &testing::fixture(fixture), &config).unwrap()
 }
 
 /// Answers calls that come before the first turn, each of the later ones after so many turns.
 fn work(engine: &mut Engine, calls: Vec<(usize, ModelRequest)>) -> (Vec<ModelResponse>, Work) {
-    let witness = Witness::default();
-    let subscriber = tracing_subscriber::registry().with(witness.clone());
-    let answers = tracing::subscriber::with_default(subscriber, || {
-        let mut scheduler = Scheduler::new(engine);
-        let mut answers = Vec::new();
-        for (turns, request) in calls {
-            (0..turns).for_each(|_| scheduler.turn());
-            let (command, answered) = command(request);
-            scheduler.admit(command);
-            answers.push(answered);
-        }
-        while !scheduler.is_idle() {
-            scheduler.turn();
-        }
-        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().response).collect()
+    static WITNESSED: Once = Once::new();
+    WITNESSED.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Witness)).unwrap();
     });
-    let work = *witness.0.lock().unwrap();
-    (answers, work)
+    WORK.take();
+    let mut scheduler = Scheduler::new(engine);
+    let mut answers = Vec::new();
+    for (turns, request) in calls {
+        (0..turns).for_each(|_| scheduler.turn());
+        let (command, answered) = Command::new(request, CancellationToken::new());
+        scheduler.admit(command);
+        answers.push(answered);
+    }
+    while !scheduler.is_idle() {
+        scheduler.turn();
+    }
+    let answers =
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().response).collect();
+    (answers, WORK.take())
 }
 
 fn tokens(engine: &Engine, text: &str) -> u64 {
@@ -207,4 +212,40 @@ fn equal_requests_of_several_calls_are_computed_once() {
     let (_, one) = work(&mut engine, vec![generation(BLOCK, 4)]);
     let (answers, several) = work(&mut engine, vec![generation(BLOCK, 4), generation(BLOCK, 4)]);
     assert_eq!((several, &answers[0]), (one, &answers[1]));
+}
+
+#[test]
+fn the_logits_of_a_batch_fit_into_a_quarter_of_the_memory() {
+    // Without a cache they are all that counts.
+    let fixture = "gpt2-without-cache";
+    let (_, roomy) = work(&mut engine(fixture, Execution::Shared), questions());
+    let mut tight = engine_with(fixture, |config| RunnerConfig { memory_bytes: 64 << 10, ..config });
+    let positions =
+        (64_u64 << 10) / 4 / 4 / u64::try_from(tight.network.graph().vocabulary.unwrap()).unwrap();
+    let (_, tight) = work(&mut tight, questions());
+    assert_eq!(roomy.runs, 1);
+    assert_eq!(tight.wanted, roomy.wanted);
+    assert!(tight.runs * positions >= tight.wanted, "{tight:?}, {positions} at once");
+}
+
+#[test]
+fn the_choices_of_a_question_run_at_once_where_their_slots_fit_into_the_memory() {
+    let question = || questions().into_iter().take(1).collect::<Vec<_>>();
+    let mut roomy = engine("gpt2", Execution::Shared);
+    let context = tokens(&roomy, &format!("{BLOCK}{}", QUESTIONS[0]));
+    let longest = CHOICES.iter().map(|choice| tokens(&roomy, choice) - 1).max().unwrap();
+    let bytes_per_slot = roomy.network.graph().cache_bytes_per_token() * 3;
+    let slots = usize::try_from(context + longest).unwrap();
+    let memory_bytes = slots * bytes_per_slot * 2;
+    let mut tight = engine_with("gpt2", |config| RunnerConfig { memory_bytes, ..config });
+    let (expected, at_once) = work(&mut roomy, question());
+    let (answers, apart) = work(&mut tight, question());
+    assert_eq!(at_once.runs, 1);
+    assert!(apart.runs > 1, "{apart:?}");
+    let sums = |answers: &[ModelResponse]| match answers {
+        [ModelResponse::LogLikelihood(scores)] => scores.iter().map(|score| score.sum).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let pairs = sums(&expected).into_iter().zip(sums(&answers));
+    assert!(pairs.into_iter().all(|(one, other)| (one - other).abs() < 1e-3), "{expected:?}, {answers:?}");
 }

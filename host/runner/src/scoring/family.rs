@@ -101,9 +101,9 @@ type Scores = Result<Vec<RowScore>>;
 /// Scores families in common runs.
 ///
 /// The first run computes what is left of the contexts after `past` (none: all of them), each with all its branches, where
-/// it `may_fork`, the network does, and they fit into one run; else with the longest, and the other branches follow in one run each, on
-/// the cache of the first. `kept` tells how many first tokens of each
-/// context the past holds; these lie in its first slots.
+/// it `may_fork`, the network does, and they fit into one run; else with the longest, and the other branches follow in one
+/// run each, on the cache of the first. `kept` tells how many first tokens of each context the past holds; these lie in its
+/// first slots.
 ///
 /// The outer error is of the model; an inner one is of what it said about one family.
 pub(crate) fn score(

@@ -27,8 +27,8 @@ pub struct ModelView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
-    /// What its KV caches and the logits of its batches may take once it is loaded, in bytes (`serve --kv-cache-mib`). What does not fit is
-    /// an error of its sample.
+    /// What its KV caches and the logits of its batches may take once it is loaded, in bytes (`serve --kv-cache-mib`). A
+    /// prompt whose cache does not fit is an error of its sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_cache_budget_bytes: Option<u64>,
     /// Why it is not loaded though that was asked for.
